@@ -1,0 +1,129 @@
+"""A picture in, `PatchFeatures` out: what all backbones have in common."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from deepcut_lib.features import PatchFeatures
+from deepcut_lib.images import ImageLike, Size, fit_image, load_image
+
+
+class Extracted(NamedTuple):
+    """What an extractor gives for a batch: `values` B×n×d and `cls` B×d', or None if not asked for."""
+
+    values: Tensor
+    cls: Tensor | None
+
+
+class Extractor(Protocol):
+    """The network inside a backbone: an ``nn.Module`` with these attributes and this call."""
+
+    patch_size: int
+    stride: int
+
+    def __call__(self, batch: Tensor, *, cls: bool) -> Extracted:
+        """Map a normalised B×3×H×W batch, H and W multiples of `patch_size`, to features."""
+        ...
+
+
+class Backbone:
+    """A picture in, `PatchFeatures` out.
+
+    Attributes:
+        name: the backbone's name, as figures and tables show it.
+        extractor: the network, in evaluation mode.
+        size: side of the square that pictures are resized to unless a call says otherwise, in pixels.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        extractor: nn.Module,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int,
+        device: torch.device,
+    ) -> None:
+        self.name = name
+        self.extractor = extractor.eval().requires_grad_(False).to(device)
+        self.size = size
+        self.device = device
+        self._mean = torch.tensor(mean).view(3, 1, 1)
+        self._std = torch.tensor(std).view(3, 1, 1)
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels of the fitted picture."""
+        return int(self.extractor.patch_size)  # type: ignore[arg-type]
+
+    @property
+    def stride(self) -> int:
+        """Distance of neighbouring patches in pixels of the fitted picture."""
+        return int(self.extractor.stride)  # type: ignore[arg-type]
+
+    def __call__(self, image: ImageLike, *, size: Size | str = "default", cls: bool = True) -> PatchFeatures:
+        """Extract one picture's features.
+
+        Args:
+            image: a path, PIL picture or array.
+            size: the size to fit the picture to (see `fit_image`); by default the backbone's own `size`.
+            cls: also give the vector for the whole picture, which the clustering of patches does not need.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        return self.batch([image], size=size, cls=cls)[0]
+
+    def batch(
+        self, images: Sequence[ImageLike], *, size: Size | str = "default", cls: bool = False
+    ) -> list[PatchFeatures]:
+        """Extract several pictures' features, those of one grid together; the order is kept."""
+        pictures = [load_image(image) for image in images]
+        fitted = [self._fit(picture, size) for picture in pictures]
+        results: list[PatchFeatures | None] = [None] * len(images)
+        for shape in dict.fromkeys(tensor.shape for tensor in fitted):
+            members = [i for i, tensor in enumerate(fitted) if tensor.shape == shape]
+            with torch.no_grad():
+                stacked = torch.stack([fitted[i] for i in members]).to(self.device)
+                values, vectors = self.extractor(stacked, cls=cls)
+            for row, i in enumerate(members):
+                results[i] = PatchFeatures(
+                    values=values[row].float(),
+                    grid=self.grid(shape[1], shape[2]),
+                    cls=None if vectors is None else vectors[row].float(),
+                    image_size=(pictures[i].height, pictures[i].width),
+                    backbone=self.name,
+                    patch_size=self.patch_size,
+                    stride=self.stride,
+                )
+        return [result for result in results if result is not None]
+
+    def extract(self, batch: Tensor) -> Tensor:
+        """Map a normalised B×3×H×W tensor to values B×n×d; H and W must be multiples of the patch side."""
+        if batch.ndim != 4 or batch.shape[1] != 3 or any(side % self.patch_size for side in batch.shape[2:]):
+            raise ValueError(
+                f"a batch of shape {tuple(batch.shape)} does not fit: give B×3×H×W with H and W multiples "
+                f"of the patch side {self.patch_size}"
+            )
+        with torch.no_grad():
+            return self.extractor(batch.to(self.device), cls=False).values
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """The (h, w) grid of a fitted picture of this height and width in pixels."""
+        return (
+            (height - self.patch_size) // self.stride + 1,
+            (width - self.patch_size) // self.stride + 1,
+        )
+
+    def _fit(self, picture: ImageLike, size: Size | str) -> Tensor:
+        wanted = self.size if size == "default" else size
+        if isinstance(wanted, str):
+            raise ValueError(f"size must be a side, a (height, width) or None, not {wanted!r}")
+        fitted = fit_image(load_image(picture), wanted, self.patch_size)
+        pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
+        scaled = pixels.view(fitted.height, fitted.width, 3).permute(2, 0, 1).float() / 255
+        return (scaled - self._mean) / self._std

@@ -1,0 +1,264 @@
+"""The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from deepcut_lib.devices import resolve_device
+from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
+from deepcut_lib.losses import cc_loss, ncut_loss
+from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
+
+Loss: TypeAlias = Callable[[Graph, Tensor], Tensor]
+
+DENSE_BYTES = 512 * 2**20
+"""``memory="auto"`` stores W up to this size, n = 11,585 patches; beyond, rows are made tile by tile."""
+
+BATCH_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
+"""Affinities solved together. On a CPU they should stay in the cache; on a GPU many pictures fill it."""
+
+
+class DeepCut(ClusterMixin, BaseEstimator):
+    """Clustering of patch features by a graph neural network, optimised for each picture (§3).
+
+    Args:
+        n_clusters: K; with ``objective="cc"`` the most clusters that can be found (the published code: 10).
+        objective: ``"ncut"`` (Eq. 9), ``"cc"`` (Eq. 10), or a callable ``(graph, S) -> loss`` that takes the
+            `Graph` of Eq. 6 and S, n×K, and returns a scalar tensor.
+        alpha: the k sensitivity of ``"cc"`` (Eq. 7), positive: the larger, the fewer clusters.
+        epochs: steps of AdamW. The paper: 10 for foreground and background, 100 for parts.
+        learning_rate: of AdamW, with torch's default weight decay.
+        hidden_channels: width of the graph convolution.
+        mlp_channels: width of the MLP's hidden layer.
+        dropout: share of the MLP's hidden values set to zero in training.
+        initial_weights: six arrays to start from (`network.NAMES`, in torch's (out, in) order) instead of
+            random ones.
+        n_init: random starts, of which the one with the least final loss is kept. They share the passes over
+            W and cost little. The published code has one.
+        device: "auto", "cpu", "cuda", "mps" or a `torch.device`.
+        random_state: seed of the starts (start r uses the seed plus r) and of the dropout; a RandomState or
+            None as everywhere in scikit-learn. An integer gives the same labels each time.
+        memory: "dense" stores W, n² numbers; "matrix-free" makes its rows as they are used, with memory linear
+            in n; "auto" is dense up to `DENSE_BYTES`.
+
+    Attributes:
+        labels_: (n,) cluster of each patch.
+        assignments_: (n, K) float32, S after the last step, without dropout.
+        losses_: (epochs,) loss of each epoch, before its step.
+        n_clusters_found_: how many clusters have patches.
+        weights_: the fitted network's six tensors, by name.
+        n_features_in_: d.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 2,
+        objective: Literal["ncut", "cc"] | Loss = "ncut",
+        alpha: float = 3.0,
+        epochs: int = 10,
+        learning_rate: float = 1e-3,
+        hidden_channels: int = 64,
+        mlp_channels: int = 32,
+        dropout: float = 0.25,
+        initial_weights: Weights | None = None,
+        n_init: int = 1,
+        device: str | torch.device = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        memory: Literal["auto", "dense", "matrix-free"] = "auto",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.objective = objective
+        self.alpha = alpha
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.hidden_channels = hidden_channels
+        self.mlp_channels = mlp_channels
+        self.dropout = dropout
+        self.initial_weights = initial_weights
+        self.n_init = n_init
+        self.device = device
+        self.random_state = random_state
+        self.memory = memory
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Cluster one picture's patches.
+
+        Args:
+            X: n×d features, an array or a tensor (which may live on the device already).
+            y: ignored.
+
+        Raises:
+            ValueError: X is not a finite n×d matrix of at least two rows, has fewer rows than clusters, or a
+                parameter is out of range.
+        """
+        self._solve([self], self._validate(X, reset=True).unsqueeze(0))
+        return self
+
+    def fit_batch(self, features: Tensor) -> list[Self]:
+        """Cluster the patches of several pictures of one grid together, each with networks of its own.
+
+        Args:
+            features: B×n×d.
+
+        Returns:
+            B fitted copies of this estimator, each as `fit` alone would have made it.
+        """
+        if features.ndim != 3:
+            raise ValueError(f"fit_batch takes B×n×d features, not a tensor of shape {tuple(features.shape)}")
+        fitted = [clone(self) for _ in features]
+        rows = [one._validate(x, reset=True) for one, x in zip(fitted, features, strict=True)]
+        if rows:
+            self._solve(fitted, torch.stack(rows))
+        return fitted
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Label other features with the fitted network, without training (§4).
+
+        Args:
+            X: n×d features of another picture; d as in `fit`.
+
+        Returns:
+            (n,) labels that mean the same clusters as `labels_`.
+        """
+        check_is_fitted(self)
+        features = self._validate(X, reset=False)
+        graph, _ = self._graph(features.unsqueeze(0))
+        network = Networks([self.weights_], batch=1, dropout=0.0).to(features.device)
+        with torch.no_grad():
+            assignment = network(graph.propagate(graph.features))
+        return assignment[0, 0].argmax(-1).cpu().numpy()
+
+    def _solve(self, fitted: list[Self], features: Tensor) -> None:
+        """Optimise B×n×d features, as many pictures at a time as fit the memory; fill in the estimators."""
+        _, n, in_channels = features.shape
+        self._check_parameters(n)
+        generators, starts = self._starts(in_channels)
+        states = [generator.get_state() for generator in generators]
+        together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
+        for first in range(0, len(features), 1 if callable(self.objective) else together):
+            chunk = features[first : first + (1 if callable(self.objective) else together)]
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)  # every picture meets the same dropout
+            graph, loss = self._graph(chunk)
+            networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
+            propagated = graph.propagate(graph.features)
+            losses = optimise(
+                networks, graph, propagated, loss, self.epochs, self.learning_rate, generators
+            )
+            with torch.no_grad():
+                assignment = networks(propagated)
+                best = loss(graph, assignment).argmin(dim=1).tolist()
+            for i, start in enumerate(best):
+                fitted[first + i]._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+
+    def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
+        self.assignments_ = assignment.cpu().numpy()
+        self.labels_ = self.assignments_.argmax(axis=1)
+        self.losses_ = losses.cpu().numpy()
+        self.n_clusters_found_ = len(np.unique(self.labels_))
+        self.weights_ = {name: tensor.cpu() for name, tensor in weights.items()}
+
+    def _graph(self, features: Tensor) -> tuple[Graph, Loss]:
+        dense = self.memory == "dense" or (
+            self.memory == "auto" and 4 * features.shape[-2] ** 2 <= DENSE_BYTES
+        )
+        if self.objective == "cc":
+            return cc_graph(features, self.alpha, dense=dense), cc_loss
+        graph = ncut_graph(features, dense=dense)
+        if self.objective == "ncut":
+            return graph, ncut_loss
+        return graph, _on_single_graphs(self.objective)
+
+    def _starts(self, in_channels: int) -> tuple[list[torch.Generator], list[Weights]]:
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        generators = [torch.Generator().manual_seed(int(seed) + r) for r in range(self.n_init)]
+        if self.initial_weights is not None:
+            given = check_weights(self.initial_weights, in_channels, self.n_clusters)
+            return generators, [given] * self.n_init
+        sizes = (in_channels, self.hidden_channels, self.mlp_channels, self.n_clusters)
+        return generators, [initial_weights(*sizes, generator) for generator in generators]
+
+    def _validate(self, X: Any, *, reset: bool) -> Tensor:
+        device = resolve_device(self.device)
+        if isinstance(X, Tensor) and X.device.type != "cpu":
+            if not torch.isfinite(X).all():
+                raise ValueError("the features hold NaN or infinite values")
+            if reset:
+                self.n_features_in_ = X.shape[1]
+            return X.detach().to(device, torch.float32)
+        if isinstance(X, Tensor):
+            X = X.detach().numpy()
+        # predict takes a single patch, fit needs two to have anything to cut
+        checked = validate_data(
+            self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=2 if reset else 1
+        )
+        return torch.from_numpy(checked).to(device)
+
+    def _check_parameters(self, n: int) -> None:
+        if not (callable(self.objective) or self.objective in ("ncut", "cc")):
+            raise ValueError(f"objective must be 'ncut', 'cc' or a callable, not {self.objective!r}")
+        if self.memory not in ("auto", "dense", "matrix-free"):
+            raise ValueError(f"memory must be 'auto', 'dense' or 'matrix-free', not {self.memory!r}")
+        for name in ("n_clusters", "epochs", "hidden_channels", "mlp_channels", "n_init"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+        if n < self.n_clusters and self.objective != "cc":
+            raise ValueError(
+                f"{n} patches cannot form {self.n_clusters} clusters: give more patches (a larger picture or "
+                "a smaller stride) or fewer clusters"
+            )
+
+
+def optimise(
+    networks: Networks,
+    graph: Graph,
+    propagated: Tensor,
+    loss: Loss,
+    epochs: int,
+    learning_rate: float,
+    generators: list[torch.Generator],
+) -> Tensor:
+    """Fit networks to graphs by AdamW, in place.
+
+    Args:
+        networks: B×R of them.
+        graph: B graphs.
+        propagated: Â F, (B, n, d).
+        loss: maps the graphs and S, (B, R, n, K), to (B, R) losses.
+        epochs: number of steps.
+        learning_rate: of AdamW.
+        generators: R sources of dropout.
+
+    Returns:
+        (epochs, B, R) losses, each before its step.
+    """
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=learning_rate)
+    history = []
+    with torch.enable_grad():
+        for _ in range(epochs):
+            losses = loss(graph, networks(propagated, generators))
+            optimizer.zero_grad()
+            losses.sum().backward()  # the networks share nothing, so the sum's gradient is each one's own
+            optimizer.step()
+            history.append(losses.detach())
+    return torch.stack(history)
+
+
+def _on_single_graphs(objective: Loss) -> Loss:
+    """Let an objective written for one graph and one S serve a batch of one graph and R assignments."""
+
+    def batched(graph: Graph, assignment: Tensor) -> Tensor:
+        single = Graph(graph.features[0], dense=graph.dense)
+        return torch.stack([objective(single, start) for start in assignment[0]]).unsqueeze(0)
+
+    return batched

@@ -1,0 +1,115 @@
+"""Patch features: what a backbone says of a picture, one vector for each patch of a grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """The features of one picture's patches: the nodes of the graph.
+
+    Attributes:
+        values: n×d float32, row-major over the grid; a ViT's channels are head-major.
+        grid: (h, w) patches, n = h·w.
+        cls: d' vector for the whole picture (a ViT's CLS token, else pooled features), or None if it was
+            not asked for.
+        image_size: (H, W) of the picture before it was fitted to the grid, in pixels.
+        backbone: the name of the backbone.
+        patch_size: side of a patch, in pixels of the fitted picture.
+        stride: distance of neighbouring patches, in the same pixels; below `patch_size` patches overlap.
+    """
+
+    values: Tensor
+    grid: tuple[int, int]
+    cls: Tensor | None
+    image_size: tuple[int, int]
+    backbone: str
+    patch_size: int = 1
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.values) != self.grid[0] * self.grid[1]:
+            raise ValueError(f"values of shape {tuple(self.values.shape)} do not fill a grid of {self.grid}")
+
+    def to_map(self, per_patch: Tensor | np.ndarray) -> np.ndarray:
+        """Lay one value (or row of c values) for each patch out on the grid: h×w or h×w×c."""
+        array = per_patch.detach().cpu().numpy() if isinstance(per_patch, Tensor) else np.asarray(per_patch)
+        return array.reshape(*self.grid, *array.shape[1:])
+
+
+def upsample(per_patch: np.ndarray, features: PatchFeatures, *, smooth: bool = False) -> np.ndarray:
+    """Enlarge an h×w map to the picture's H×W, each pixel asking the patches whose centres are nearest.
+
+    Patches that overlap (stride below the patch side) reach half a patch beyond the outer centres, which a
+    plain resize would get wrong.
+
+    Args:
+        per_patch: h×w labels or numbers.
+        features: the features that the map belongs to.
+        smooth: interpolate between the four nearest centres (float result) instead of copying the nearest.
+    """
+    overlap = features.patch_size / features.stride
+    rows, columns = (
+        np.clip((np.arange(size) + 0.5) / size * (cells - 1 + overlap) - overlap / 2, 0, cells - 1)
+        for size, cells in zip(features.image_size, features.grid, strict=True)
+    )
+    if not smooth:
+        # half-way pixels go to the later patch: floor(x + 0.5), where np.round would alternate
+        return per_patch[np.ix_((rows + 0.5).astype(int), (columns + 0.5).astype(int))]
+    by_row = _interpolate(per_patch.astype(np.float32), rows)
+    return _interpolate(by_row.T, columns).T
+
+
+def _interpolate(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    low = np.minimum(at.astype(int), max(len(values) - 2, 0))
+    high = np.minimum(low + 1, len(values) - 1)
+    weight = (at - low).astype(np.float32)[:, None]
+    return values[low] * (1 - weight) + values[high] * weight
+
+
+def log_bin(features: PatchFeatures) -> PatchFeatures:
+    """Describe each patch by its surroundings too: 17 log-spaced bins of d channels (§5, after Amir et al.).
+
+    The patch's 3×3 neighbours as they are (9 bins, row-major), then the 8 surrounding 3×3 blocks averaged;
+    beyond the border the nearest patch is taken, and averages count only patches that exist.
+
+    Returns:
+        The same features with values n×17d.
+    """
+    h, w = features.grid
+    plain = features.values.T.reshape(1, -1, h, w)
+    averaged = F.avg_pool2d(plain, 3, stride=1, padding=1, count_include_pad=False)
+    rows, columns = torch.arange(h), torch.arange(w)
+    bins = []
+    for source, step in ((plain, 1), (averaged, 3)):
+        for down in (-step, 0, step):
+            for right in (-step, 0, step):
+                if step == 3 and down == right == 0:
+                    continue  # the centre stands in the first ring already
+                near = (rows + down).clamp(0, h - 1)[:, None], (columns + right).clamp(0, w - 1)
+                bins.append(source[0][:, near[0], near[1]])
+    values = torch.cat(bins).flatten(1).T.contiguous()
+    return PatchFeatures(**{**vars(features), "values": values})
+
+
+def pca_rgb(features: PatchFeatures) -> np.ndarray:
+    """View features as colours: their three leading principal components, each stretched to 0…1.
+
+    Returns:
+        h×w×3 float array. Channels beyond the rank of the features are 0.5.
+    """
+    values = features.values.double().cpu().numpy()
+    count = min(3, *values.shape)
+    # The exact solver: the same picture gives the same colours, and sklearn fixes each component's sign
+    parts = PCA(count, svd_solver="full").fit_transform(values)
+    spread = np.ptp(parts, axis=0)
+    colours = np.full((len(values), 3), 0.5)
+    visible = spread > 1e-9 * max(spread.max(initial=0), 1e-300)
+    shown = parts[:, visible]
+    colours[:, np.flatnonzero(visible)] = (shown - shown.min(0)) / spread[visible]
+    return features.to_map(colours)

@@ -1,0 +1,148 @@
+"""From patch features to a graph: affinities W = FFᵀ, cut off at zero or shifted (Eq. 5–7).
+
+W is never needed whole. Everything that the network and the losses ask of it is a product with a thin
+matrix, so a `Graph` keeps F and either stores W once (dense) or makes its rows tile by tile (matrix-free,
+memory linear in the number of patches).
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+TILE_BYTES = 64 * 2**20
+"""Size of one tile of rows of W in the matrix-free mode."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A fully connected graph of n patches, or a batch of B such graphs.
+
+    Attributes:
+        features: F, (n, d) or (B, n, d) float32.
+        shift: what is subtracted from FFᵀ, (…, 1, 1): max(FFᵀ)/α in Eq. 7; None for nothing (Eq. 5).
+        nonnegative: cut negative affinities off (Eq. 6).
+        dense: store W, n² numbers, instead of making its rows anew for each product.
+    """
+
+    features: Tensor
+    shift: Tensor | None = None
+    nonnegative: bool = True
+    dense: bool = True
+
+    @property
+    def n(self) -> int:
+        """Number of patches."""
+        return self.features.shape[-2]
+
+    @cached_property
+    def affinity(self) -> Tensor:
+        """W, (…, n, n): built on first use, and kept."""
+        return self._rows(0, self.n)
+
+    @cached_property
+    def degrees(self) -> Tensor:
+        """The diagonal of D, (…, n): the row sums of W."""
+        if self.nonnegative:
+            return torch.cat([tile.sum(-1) for _, tile in self._tiles()], dim=-1)
+        total = self.features.sum(-2, keepdim=True)
+        sums = self.features @ total.mT
+        return (sums if self.shift is None else sums - self.n * self.shift).squeeze(-1)
+
+    def matmul(self, columns: Tensor) -> Tensor:
+        """W times a thin matrix: (…, n, c) → (…, n, c)."""
+        if self.nonnegative:
+            return torch.cat([tile @ columns for _, tile in self._tiles()], dim=-2)
+        # Without the cut-off W is of low rank plus a constant: linear in n
+        product = self.features @ (self.features.mT @ columns)
+        return product if self.shift is None else product - self.shift * columns.sum(-2, keepdim=True)
+
+    def positive(self) -> "Graph":
+        """The same graph with its negative affinities cut off: what the network's messages run along."""
+        return self if self.nonnegative else replace(self, nonnegative=True)
+
+    def propagate(self, columns: Tensor) -> Tensor:
+        """One step of graph convolution, Â X with Â = D^-½ W D^-½ of the positive part (Eq. 4).
+
+        A patch without a positive affinity to itself gets a self-loop of weight 1, so that no degree is 0.
+
+        Args:
+            columns: X, (…, n, c).
+        """
+        graph = self.positive()
+        own = self.features.square().sum(-1, keepdim=True)
+        loop = (own <= (0 if self.shift is None else self.shift)).to(columns.dtype)
+        scale = (graph.degrees.unsqueeze(-1) + loop).rsqrt()
+        scaled = scale * columns
+        return scale * (graph.matmul(scaled) + loop * scaled)
+
+    def negative_share(self) -> Tensor:
+        """Share of entries of FFᵀ − shift below zero, (…): what a cut-off would throw away (§6)."""
+        signed = replace(self, nonnegative=False, dense=False)
+        counts = [(tile < 0).sum((-1, -2)) for _, tile in signed._tiles()]
+        return torch.stack(counts).sum(0) / self.n**2
+
+    def _tiles(self) -> Iterator[tuple[int, Tensor]]:
+        if self.dense:
+            yield 0, self.affinity
+            return
+        batch = self.features.shape[:-2].numel()
+        rows = max(TILE_BYTES // (batch * self.n * self.features.element_size()), 1)
+        for start in range(0, self.n, rows):
+            yield start, self._rows(start, start + rows)
+
+    def _rows(self, start: int, stop: int) -> Tensor:
+        rows = self.features[..., start:stop, :] @ self.features.mT
+        if self.shift is not None:
+            rows -= self.shift
+        return rows.clamp_(min=0) if self.nonnegative else rows
+
+
+def ncut_graph(features: Tensor, *, dense: bool = True) -> Graph:
+    """The graph of the normalised cut: W = max(FFᵀ, 0) (Eq. 5 and 6).
+
+    Args:
+        features: F, (n, d) or (B, n, d).
+        dense: store W.
+    """
+    return Graph(features, dense=dense)
+
+
+def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
+    """The signed graph of correlation clustering: W = FFᵀ − max(FFᵀ)/α (Eq. 5 and 7).
+
+    Args:
+        features: F, (n, d) or (B, n, d).
+        alpha: the k sensitivity, positive: the larger, the fewer clusters.
+        dense: store W where a product needs it whole; the loss never does.
+
+    Raises:
+        ValueError: alpha is not positive.
+    """
+    if not alpha > 0:
+        raise ValueError(f"alpha must be positive, not {alpha}")
+    # No product of two rows exceeds the larger of their squared lengths: the maximum is on the diagonal
+    largest = features.square().sum(-1).amax(-1)[..., None, None]
+    return Graph(features, largest / alpha, nonnegative=False, dense=dense)
+
+
+def to_pyg(graph: Graph) -> "Data":
+    """The same graph as PyG knows it: `x` n×d, `edge_index` 2×e and `edge_weight` e of all non-zero affinities.
+
+    Args:
+        graph: a single graph, not a batch. Needs memory for n² edges.
+    """
+    if graph.features.ndim != 2:
+        raise ValueError(f"to_pyg takes a single graph, not a batch of {graph.features.shape[0]}")
+    with warnings.catch_warnings():  # PyG is slow to import, and uses what newer torch calls deprecated
+        warnings.simplefilter("ignore")
+        from torch_geometric.data import Data
+    edge_index = graph.affinity.nonzero().T.contiguous()
+    return Data(x=graph.features, edge_index=edge_index, edge_weight=graph.affinity[tuple(edge_index)])
