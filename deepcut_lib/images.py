@@ -11,10 +11,10 @@ from PIL import Image, ImageOps
 
 from deepcut_lib.errors import ImageError
 
-ImageLike: TypeAlias = "str | PathLike[str] | Image.Image | np.ndarray | torch.Tensor"
+ImageLike: TypeAlias = str | PathLike[str] | Image.Image | np.ndarray | torch.Tensor
 """What every function that takes a picture accepts."""
 
-Size: TypeAlias = "int | tuple[int, int] | None"
+Size: TypeAlias = int | tuple[int, int] | None
 """A side in pixels (the picture becomes a square), a (height, width), or None for the picture's own size."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
