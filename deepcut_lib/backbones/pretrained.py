@@ -1,0 +1,375 @@
+"""The published ViTs: what they are, and how their weights come here, from a file, a cache or the net."""
+
+import http.client
+import os
+import shutil
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import huggingface_hub
+import timm
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.backbones.checkpoints import KNOWN_SHA256, Layout, check_sha256, read_layout
+from deepcut_lib.backbones.vit import (
+    Architecture,
+    load_strictly,
+    read_architecture,
+    vit_backbone,
+    vit_from_state,
+)
+from deepcut_lib.errors import BackboneUnavailableError, CheckpointError
+
+OFFICIAL = "https://dl.fbaipublicfiles.com"
+"""Where the official files are."""
+
+HUB = huggingface_hub.constants.ENDPOINT
+"""Where the hub is that timm publishes on; the variable HF_ENDPOINT names a mirror."""
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What weights may be called in a timm repository of the Hugging Face hub; the first is downloaded."""
+
+
+@dataclass(frozen=True)
+class PublishedViT:
+    """One published ViT.
+
+    Attributes:
+        name: our name.
+        timm_name: timm's, also that of its repository on the Hugging Face hub, or None.
+        file: path of the official file below `OFFICIAL`, or None.
+        num_heads: attention heads of each block.
+        patch_size: side of a patch in pixels.
+        embed_dim: channels.
+        depth: blocks.
+        description: one line.
+        registers: register tokens.
+        layouts: the layouts that its weights are published in.
+        which: the network of DINO's full checkpoint that this is.
+    """
+
+    name: str
+    timm_name: str | None
+    file: str | None
+    num_heads: int
+    patch_size: int
+    embed_dim: int
+    depth: int
+    description: str
+    registers: int = 0
+    layouts: tuple[Layout, ...] = ("flat",)
+    which: str = "teacher"
+
+    @property
+    def architecture(self) -> Architecture:
+        """What must be found in its weight file."""
+        return Architecture(self.embed_dim, self.depth, self.patch_size, self.registers)
+
+    @property
+    def repository(self) -> str | None:
+        """timm's repository on the hub."""
+        return f"timm/{self.timm_name}" if self.timm_name else None
+
+    @property
+    def hub_url(self) -> str | None:
+        """Address of the weights on the hub."""
+        return f"{HUB}/{self.repository}/resolve/main/{HUB_FILES[0]}" if self.repository else None
+
+    @property
+    def official_url(self) -> str | None:
+        """Address of the authors' own file."""
+        return f"{OFFICIAL}/{self.file}" if self.file else None
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its weights can be downloaded, in the order in which that is tried."""
+        return [url for url in (self.hub_url, self.official_url) if url]
+
+
+_DINO: tuple[Layout, ...] = ("flat", "DINO full checkpoint")
+_ROWS = (
+    PublishedViT(
+        "dino_vits8",
+        "vit_small_patch8_224.dino",
+        "dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth",
+        *(6, 8, 384, 12),
+        "DINO ViT-S/8, the teacher: the paper's architecture, as timm and most others have it",
+        layouts=_DINO,
+    ),
+    PublishedViT(
+        "dino_vits8_student",
+        None,
+        "dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain_full_checkpoint.pth",
+        *(6, 8, 384, 12),
+        "DINO ViT-S/8, the student: what the paper's published code loads",
+        layouts=("DINO full checkpoint",),
+        which="student",
+    ),
+    PublishedViT(
+        "dino_vits16",
+        "vit_small_patch16_224.dino",
+        "dino/dino_deitsmall16_pretrain/dino_deitsmall16_pretrain.pth",
+        *(6, 16, 384, 12),
+        "DINO ViT-S/16: a quarter of the patches of S/8",
+        layouts=_DINO,
+    ),
+    PublishedViT(
+        "dino_vitb8",
+        "vit_base_patch8_224.dino",
+        "dino/dino_vitbase8_pretrain/dino_vitbase8_pretrain.pth",
+        *(12, 8, 768, 12),
+        "DINO ViT-B/8",
+        layouts=_DINO,
+    ),
+    PublishedViT(
+        "dino_vitb16",
+        "vit_base_patch16_224.dino",
+        "dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth",
+        *(12, 16, 768, 12),
+        "DINO ViT-B/16: the paper's Table 4",
+        layouts=_DINO,
+    ),
+    PublishedViT(
+        "mae_vitb16",
+        "vit_base_patch16_224.mae",
+        "mae/pretrain/mae_pretrain_vit_base.pth",
+        *(12, 16, 768, 12),
+        "MAE ViT-B/16, trained to fill in hidden patches: the paper's Table 4",
+        layouts=("MAE", "flat"),
+    ),
+    PublishedViT(
+        "mocov3_vits16",
+        None,
+        "moco-v3/vit-s-300ep/vit-s-300ep.pth.tar",
+        *(12, 16, 384, 12),
+        "MoCo v3 ViT-S/16, with 12 heads where all others of its size have 6",
+        layouts=("MoCo v3",),
+    ),
+    PublishedViT(
+        "mocov3_vitb16",
+        None,
+        "moco-v3/vit-b-300ep/vit-b-300ep.pth.tar",
+        *(12, 16, 768, 12),
+        "MoCo v3 ViT-B/16: the paper's Table 4",
+        layouts=("MoCo v3",),
+    ),
+    PublishedViT(
+        "dinov2_vits14",
+        "vit_small_patch14_dinov2.lvd142m",
+        "dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth",
+        *(6, 14, 384, 12),
+        "DINOv2 ViT-S/14",
+    ),
+    PublishedViT(
+        "dinov2_vitb14",
+        "vit_base_patch14_dinov2.lvd142m",
+        "dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth",
+        *(12, 14, 768, 12),
+        "DINOv2 ViT-B/14",
+    ),
+    PublishedViT(
+        "dinov2_vits14_reg4",
+        "vit_small_patch14_reg4_dinov2.lvd142m",
+        "dinov2/dinov2_vits14/dinov2_vits14_reg4_pretrain.pth",
+        *(6, 14, 384, 12),
+        "DINOv2 ViT-S/14 with four registers",
+        registers=4,
+    ),
+    PublishedViT(
+        "dinov2_vitb14_reg4",
+        "vit_base_patch14_reg4_dinov2.lvd142m",
+        "dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth",
+        *(12, 14, 768, 12),
+        "DINOv2 ViT-B/14 with four registers",
+        registers=4,
+    ),
+    PublishedViT(
+        "dinov3_vits16",
+        "vit_small_patch16_dinov3.lvd1689m",
+        None,  # Meta's own files ask for registration
+        *(6, 16, 384, 12),
+        "DINOv3 ViT-S/16 with rotary positions and four registers",
+        registers=4,
+        layouts=("timm DINOv3",),
+    ),
+)
+
+PUBLISHED = {row.name: row for row in _ROWS}
+"""The published ViTs by our names."""
+
+
+def load_vit(
+    name: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    stride: int | None = None,
+    facet: str = "key",
+    layer: int = -1,
+    device: str | torch.device = "auto",
+) -> Backbone:
+    """Load a published ViT: from the given file, else from a cache on this machine, else from the net.
+
+    Args:
+        name: one of `PUBLISHED`.
+        checkpoint: a local weight file in the official layout or timm's.
+        stride: distance of neighbouring patches in pixels: the patch side (also None), its half or quarter.
+        facet: ``"key"``, ``"query"``, ``"value"`` or ``"token"``.
+        layer: which block, from 0, or from the end if negative.
+        device: where to run.
+
+    Raises:
+        BackboneUnavailableError: no file was given and the weights are neither cached nor reachable.
+        CheckpointError: the file is missing, damaged, or another model's.
+        ValueError: no such name, stride, facet or layer.
+    """
+    row = _row(name)
+    path = Path(checkpoint) if checkpoint is not None else _find_cached(row) or _download(row)
+    layout, state = read_layout(path, which=row.which)
+    options: dict[str, Any] = {"stride": stride, "facet": facet, "layer": layer, "device": device}
+    try:
+        _check_origin(row, layout, state)
+        if layout == "timm DINOv3" and row.timm_name:
+            model = timm.create_model(row.timm_name, pretrained=False)
+            load_strictly(model, state)
+            return vit_backbone(name, model, **options)
+        return vit_from_state(state, num_heads=row.num_heads, patch_size=row.patch_size, name=name, **options)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def is_cached(name: str) -> bool:
+    """Whether a published ViT's weights are on this machine; asks no network."""
+    return _find_cached(_row(name)) is not None
+
+
+def is_reachable(name: str, timeout: float = 3.0) -> bool:
+    """Whether a published ViT's weights can be downloaded; answers within `timeout` seconds."""
+    urls = _row(name).urls
+    return len(_unreachable(urls, timeout)) < len(urls)
+
+
+def _row(name: str) -> PublishedViT:
+    if name not in PUBLISHED:
+        raise ValueError(f"unknown ViT {name!r}; known are {', '.join(PUBLISHED)}")
+    return PUBLISHED[name]
+
+
+def _check_origin(row: PublishedViT, layout: Layout, state: dict[str, Tensor]) -> None:
+    found, wanted = read_architecture(state), row.architecture
+    fitting = [r.name for r in PUBLISHED.values() if r.architecture == found and layout in r.layouts]
+    if row.name in fitting:
+        return
+    if found[:2] != wanted[:2]:
+        holds = f"holds embed_dim {found.embed_dim} and {found.depth} blocks"
+        has = f"{wanted.embed_dim} and {wanted.depth}"
+    elif found.patch_size != wanted.patch_size:
+        holds, has = f"holds patches of {found.patch_size} pixels", f"{wanted.patch_size}"
+    elif found.registers != wanted.registers:
+        holds, has = f"holds {found.registers} registers", f"{wanted.registers}"
+    else:  # the tensors would fit, but not tell the number of heads or the training
+        holds, has = (
+            f"is a file in the layout {layout!r}",
+            f"weights in {' or '.join(map(repr, row.layouts))}",
+        )
+    names = " or ".join(f"name={name!r}" for name in fitting)
+    remedy = f"choose {names}" if fitting else "no published ViT that is known fits; vit_from_state takes any"
+    raise CheckpointError(f"{holds}, but {row.name} has {has}; {remedy}")
+
+
+def _find_cached(row: PublishedViT) -> Path | None:
+    if row.repository:
+        for file in HUB_FILES:
+            cached = huggingface_hub.try_to_load_from_cache(row.repository, file)
+            if isinstance(cached, str):
+                return Path(cached)
+    if row.file and _official_target(row.file).is_file():
+        return _official_target(row.file)
+    return None
+
+
+def _official_target(file: str) -> Path:
+    """Where torch.hub keeps a file, so that what other programs downloaded is found."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(file).name
+
+
+def _download(row: PublishedViT) -> Path:
+    failures = _unreachable(row.urls, timeout=3.0)
+    for url in row.urls:
+        if url in failures:
+            continue
+        try:
+            if row.file and url == row.official_url:
+                return _fetch(url, _official_target(row.file))
+            if row.repository:
+                return Path(huggingface_hub.hf_hub_download(row.repository, HUB_FILES[0], endpoint=HUB))
+        except CheckpointError:
+            raise
+        except Exception as error:  # the hub's client, its transport and urllib share no class of errors
+            failures[url] = _reason(error)
+    tried = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
+    raise BackboneUnavailableError(
+        f"{row.name} is not on this machine and could not be downloaded ({tried}). Download {row.urls[-1]} "
+        "elsewhere and pass its path as checkpoint=, or use the embedded backbone 'effnet_lite0'"
+    )
+
+
+def _unreachable(urls: list[str], timeout: float) -> dict[str, str]:
+    """Those of the addresses that do not answer in time, each with the reason; all are asked at once."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return dict.fromkeys(urls, "HF_HUB_OFFLINE is set")
+    failures = dict.fromkeys(urls, f"no answer within {timeout:g} s")
+
+    def ask(url: str) -> None:
+        try:
+            with urlopen(_request(url, "HEAD"), timeout=timeout):
+                del failures[url]
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures[url] = _reason(error)
+
+    # Threads, because looking up a name heeds no timeout; daemons, so that none delays the exit
+    threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in urls]
+    end = time.monotonic() + timeout
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(end - time.monotonic(), 0))
+    return dict(failures)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def _request(url: str, method: str) -> Request:
+    return Request(url, method=method, headers={"User-Agent": "deepcut-lib"})
+
+
+def _fetch(url: str, target: Path) -> Path:
+    """Download to a name of its own and rename when complete: no part of a file ever looks like the whole.
+
+    torch.hub's own function takes a connection that ends early for the end of the file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with urlopen(_request(url, "GET"), timeout=30) as response, partial.open("wb") as file:
+            length = response.headers.get("Content-Length")
+            total = None if length is None else int(length)
+            with tqdm.wrapattr(response, "read", total=total, desc=target.name, disable=None) as source:
+                shutil.copyfileobj(source, file)
+        size = partial.stat().st_size
+        if total is not None and size != total:
+            raise OSError(f"the connection ended after {size} of {total} bytes")
+        check_sha256(partial, KNOWN_SHA256.get(target.name))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target

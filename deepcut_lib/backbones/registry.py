@@ -1,0 +1,85 @@
+"""Backbones by name."""
+
+import os
+import sys
+
+from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.backbones.effnet import effnet_lite0
+from deepcut_lib.backbones.pixels import pixels
+from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable, load_vit
+from deepcut_lib.backbones.vit import random_vit
+from deepcut_lib.devices import resolve_device
+
+VARIABLE = "DEEPCUT_BACKBONE"
+"""Environment variable that names the backbone which ``"auto"`` takes."""
+
+PAPER = "dino_vits8"
+"""The paper's backbone."""
+
+EMBEDDED = "effnet_lite0"
+"""The backbone whose weights are installed with the library."""
+
+OFFLINE = {
+    "effnet_lite0": "EfficientNet-Lite0, convolutional, trained with ImageNet labels; embedded",
+    "pixels": "colour and texture of a patch, no network",
+    "random_vit": "an untrained ViT-S/8",
+}
+"""Backbones that need no weights from elsewhere, and what they are."""
+
+BACKBONES = {**OFFLINE, **{name: vit.description for name, vit in PUBLISHED.items()}}
+"""All names that `load_backbone` knows, each with one line on what it is."""
+
+
+def load_backbone(
+    name: str = "auto",
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    stride: int | None = None,
+    facet: str = "key",
+    layer: int = -1,
+    device: str = "auto",
+) -> Backbone:
+    """Load a backbone by name.
+
+    Args:
+        name: one of `BACKBONES`, or "auto": the variable DEEPCUT_BACKBONE if set, else the paper's DINO
+            ViT-S/8 if its weights are cached or reachable within seconds, else the embedded one with a notice.
+        checkpoint: local weight file of a published ViT, in the official layout.
+        stride: distance of neighbouring patches in pixels; by default the patch side.
+        facet: what of a ViT's block to take: "key", "query", "value" or "token".
+        layer: which block of a ViT, from 0, or from the end if negative.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        ValueError: no such name, or an option that this backbone does not have.
+        BackboneUnavailableError: the weights are neither on this machine nor reachable.
+        CheckpointError: the file is missing, damaged, or another model's.
+    """
+    if name == "auto":
+        name = _choose(checkpoint_given=checkpoint is not None)
+    if name in PUBLISHED:
+        return load_vit(name, checkpoint=checkpoint, stride=stride, facet=facet, layer=layer, device=device)
+    if name not in OFFLINE:
+        raise ValueError(f"no backbone is called {name!r}; there are: {', '.join(BACKBONES)}")
+    if checkpoint is not None:
+        raise ValueError(f"{name} takes no checkpoint; name the ViT that the file belongs to")
+    chosen = resolve_device(device)
+    if name == "random_vit":
+        return random_vit(stride=stride, facet=facet, layer=layer, device=chosen)
+    if (facet, layer) != ("key", -1):
+        raise ValueError(f"{name} has no facets or layers to choose; leave facet and layer out")
+    return (effnet_lite0 if name == "effnet_lite0" else pixels)(stride=stride, device=chosen)
+
+
+def _choose(*, checkpoint_given: bool) -> str:
+    named = os.environ.get(VARIABLE, "auto")
+    if named != "auto":
+        return named
+    if checkpoint_given or is_cached(PAPER) or is_reachable(PAPER):
+        return PAPER
+    print(
+        f"Backbone: {EMBEDDED}, embedded and trained with ImageNet labels; "
+        f"the paper's {PAPER} is neither cached nor reachable.",
+        file=sys.stderr,
+    )
+    return EMBEDDED
