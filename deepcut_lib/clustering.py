@@ -44,8 +44,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         device: "auto", "cpu", "cuda", "mps" or a `torch.device`.
         random_state: seed of the starts (start r uses the seed plus r) and of the dropout; a RandomState or
             None as everywhere in scikit-learn. An integer gives the same labels each time.
-        memory: "dense" stores W, n² numbers; "matrix-free" makes its rows as they are used, with memory linear
-            in n; "auto" is dense up to `DENSE_BYTES`.
+        memory: "dense" stores W, n² numbers; "matrix-free" makes its rows as they are used, with memory
+            linear in n; "auto" is dense up to `DENSE_BYTES`.
 
     Attributes:
         labels_: (n,) cluster of each patch.
@@ -148,9 +148,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
             graph, loss = self._graph(chunk)
             networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
             propagated = graph.propagate(graph.features)
-            losses = optimise(
-                networks, graph, propagated, loss, self.epochs, self.learning_rate, generators
-            )
+            losses = optimise(networks, graph, propagated, loss, self.epochs, self.learning_rate, generators)
             with torch.no_grad():
                 assignment = networks(propagated)
                 best = loss(graph, assignment).argmin(dim=1).tolist()

@@ -20,5 +20,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); try 'auto' or 'cpu'") from error
+        raise ValueError(
+            f"device {str(device)!r} cannot be used here ({reason}); try 'auto' or 'cpu'"
+        ) from error
     return chosen

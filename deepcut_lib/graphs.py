@@ -134,7 +134,7 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
 
 
 def to_pyg(graph: Graph) -> "Data":
-    """The same graph as PyG knows it: `x` n×d, `edge_index` 2×e and `edge_weight` e of all non-zero affinities.
+    """The same graph as PyG knows it: `x` n×d, `edge_index` 2×e and `edge_weight` of its non-zero affinities.
 
     Args:
         graph: a single graph, not a batch. Needs memory for n² edges.

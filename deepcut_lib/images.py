@@ -82,7 +82,9 @@ def find_images(*paths: str | PathLike[str]) -> list[Path]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
             if not inside:
-                raise ImageError(f"{path}: no pictures in this folder (looked for {', '.join(sorted(SUFFIXES))})")
+                raise ImageError(
+                    f"{path}: no pictures in this folder (looked for {', '.join(sorted(SUFFIXES))})"
+                )
             found += inside
         elif path.exists():
             found.append(path)
@@ -106,7 +108,8 @@ def fit_image(image: Image.Image, size: Size, multiple: int = 1) -> Image.Image:
     height, width = (size, size) if isinstance(size, int) else size or (image.height, image.width)
     if min(height, width) < 1:
         raise ValueError(f"size must be positive, not {size}")
-    fitted = tuple(max(round(side / multiple), 1) * multiple for side in (width, height))
+    across, down = (max(round(side / multiple), 1) * multiple for side in (width, height))
+    fitted = (across, down)
     return image if fitted == image.size else image.resize(fitted, Image.Resampling.LANCZOS)
 
 

@@ -28,10 +28,16 @@ class Networks(nn.Module):
         dropout: share of the MLP's hidden values set to zero in training.
     """
 
+    gcn_weight: nn.Parameter
+    gcn_bias: nn.Parameter
+    mlp1_weight: nn.Parameter
+    mlp1_bias: nn.Parameter
+    mlp2_weight: nn.Parameter
+    mlp2_bias: nn.Parameter
+
     def __init__(self, starts: list[Weights], batch: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.shape = (batch, len(starts))
         for name in NAMES:
             stacked = torch.stack([start[name] for start in starts])
             self.register_parameter(name, nn.Parameter(stacked.expand(batch, *stacked.shape).clone()))
@@ -46,10 +52,9 @@ class Networks(nn.Module):
         Returns:
             S, (B, R, n, K); its rows sum to one.
         """
-        batch, starts = self.shape
         # The R first layers are one product: Â F is read once
         first = self.gcn_weight.flatten(1, 2)
-        hidden = (propagated @ first.mT).unflatten(-1, (starts, -1)).movedim(-2, 1)
+        hidden = (propagated @ first.mT).unflatten(-1, self.gcn_bias.shape[1:]).movedim(-2, 1)
         hidden = F.elu(hidden + self.gcn_bias.unsqueeze(-2))
         hidden = F.elu(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
         if generators is not None and self.dropout > 0:
@@ -97,5 +102,7 @@ def check_weights(weights: Weights, in_channels: int, n_clusters: int) -> dict[s
     shapes = [(hidden, in_channels), (hidden,), (mlp, hidden), (mlp,), (n_clusters, mlp), (n_clusters,)]
     for name, shape in zip(NAMES, shapes, strict=True):
         if tuple(tensors[name].shape) != shape:
-            raise ValueError(f"initial weight {name} has shape {tuple(tensors[name].shape)}, expected {shape}")
+            raise ValueError(
+                f"initial weight {name} has shape {tuple(tensors[name].shape)}, expected {shape}"
+            )
     return tensors

@@ -86,7 +86,12 @@ def _bilateral_grid(
     yuv = np.tensordot(pixels, _TO_YUV, ([2], [1])) + np.array([0.0, 128.0, 128.0])
     y, x = np.mgrid[:height, :width]
     cells = np.stack(
-        [x / sigma_xy, y / sigma_xy, yuv[..., 0] / sigma_luma, *np.moveaxis(yuv[..., 1:], 2, 0) / sigma_chroma]
+        [
+            x / sigma_xy,
+            y / sigma_xy,
+            yuv[..., 0] / sigma_luma,
+            *np.moveaxis(yuv[..., 1:], 2, 0) / sigma_chroma,
+        ]
     )
     cells = cells.reshape(5, -1).astype(np.int64)
     # One number for each cell, with room for its neighbours at both ends of every axis

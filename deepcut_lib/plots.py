@@ -1,0 +1,76 @@
+"""Pictures of results; with `widgets`, the only module that imports matplotlib."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from deepcut_lib.features import upsample
+from deepcut_lib.metrics import Box
+from deepcut_lib.segmentation import Segmentation
+
+PALETTE = np.array(
+    [
+        (0, 114, 178),
+        (230, 159, 0),
+        (0, 158, 115),
+        (204, 121, 167),
+        (86, 180, 233),
+        (213, 94, 0),
+        (240, 228, 66),
+        (0, 0, 0),
+        (150, 150, 150),
+        (255, 255, 255),
+    ],
+    np.uint8,
+)
+"""Okabe and Ito's colours, safe for colour-blind readers, and two greys: one for each cluster."""
+
+FOREGROUND = PALETTE[1]
+
+
+def label_picture(segmentation: Segmentation) -> Image.Image:
+    """The clusters in colours, at the picture's size; colours repeat after ten clusters."""
+    labels = upsample(segmentation.labels, segmentation.features)
+    return Image.fromarray(PALETTE[labels % len(PALETTE)])
+
+
+def overlay(picture: Image.Image, mask: np.ndarray, box: Box | None = None) -> Image.Image:
+    """The picture with its background greyed, the mask outlined, and the box drawn.
+
+    Args:
+        picture: H×W RGB.
+        mask: H×W bool.
+        box: (x1, y1, x2, y2), or None.
+    """
+    pixels = np.asarray(picture).astype(np.float32)
+    grey = pixels.mean(axis=2, keepdims=True) * 0.45 + 120
+    shown = np.where(mask[..., None], pixels, grey)
+    thickness = max(round(max(mask.shape) / 250), 1)
+    inner = ndimage.binary_erosion(mask, iterations=thickness)
+    shown[mask & ~inner] = FOREGROUND
+    result = Image.fromarray(shown.astype(np.uint8))
+    if box is not None:
+        corners = (box[0], box[1], box[2] - 1, box[3] - 1)
+        ImageDraw.Draw(result).rectangle(corners, outline=tuple(PALETTE[0].tolist()), width=2 * thickness)
+    return result
+
+
+def results_figure(
+    pictures: Sequence[Image.Image], segmentations: Sequence[Segmentation], titles: Sequence[str]
+) -> Figure:
+    """A row for the pictures, one for their clusters and one for their foreground."""
+    figure = Figure(figsize=(2.1 * len(pictures), 6.2), layout="constrained")
+    axes = figure.subplots(3, len(pictures), squeeze=False)
+    for column, (picture, found, title) in enumerate(zip(pictures, segmentations, titles, strict=True)):
+        rows = (picture, label_picture(found), overlay(picture, found.mask, found.box))
+        for axis, shown in zip(axes[:, column], rows, strict=True):
+            axis.imshow(shown)
+            axis.set_xticks([])
+            axis.set_yticks([])
+        axes[0, column].set_title(title, fontsize=12)
+    for axis, name in zip(axes[:, 0], ("picture", "clusters", "foreground and box"), strict=True):
+        axis.set_ylabel(name, fontsize=12)
+    return figure

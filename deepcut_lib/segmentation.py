@@ -1,0 +1,160 @@
+"""A photograph to foreground and background (§3.3), in one stage or two (§3.4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.clustering import DeepCut, Loss
+from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.foreground import background_clusters, foreground_box
+from deepcut_lib.images import ImageLike, Size, load_image
+from deepcut_lib.metrics import Box
+from deepcut_lib.refinement import refine_mask
+
+CC_CLUSTERS = 10
+"""The most clusters that ``objective="cc"`` looks for unless told: the published code's number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What `segment` found.
+
+    Attributes:
+        labels: h×w clusters over the patch grid, numbered 0…K−1.
+        background: (K,) bool, which of them are background.
+        mask: H×W bool, the foreground at the picture's own size.
+        box: (x1, y1, x2, y2) round the foreground's largest part, in pixels, far edges exclusive.
+        features: the patch features that were clustered.
+        losses: the loss of each epoch; of two stages, the first's.
+    """
+
+    labels: np.ndarray
+    background: np.ndarray
+    mask: np.ndarray
+    box: Box
+    features: PatchFeatures
+    losses: np.ndarray
+
+    @property
+    def n_clusters(self) -> int:
+        """How many clusters have patches."""
+        return len(np.unique(self.labels))
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """h×w bool: the foreground's patches, before any refinement."""
+        return ~self.background[self.labels]
+
+
+def segment(
+    image: ImageLike,
+    *,
+    backbone: str | Backbone = "auto",
+    n_clusters: int | None = None,
+    objective: Literal["ncut", "cc"] | Loss = "ncut",
+    alpha: float = 3.0,
+    epochs: int = 10,
+    learning_rate: float | None = None,
+    n_init: int | None = None,
+    normalized: bool | None = None,
+    two_stage: bool = False,
+    refine: bool = False,
+    size: Size | str = "default",
+    stride: int | None = None,
+    device: str = "auto",
+    random_state: int = 0,
+) -> Segmentation:
+    """Segment one picture into foreground and background, without training data (§3.3).
+
+    The arguments that are None follow the backbone's `Recipe`. The published code's behaviour is
+    ``n_clusters=2, learning_rate=1e-3, n_init=1, normalized=False``: what the ViTs' recipe says.
+
+    Args:
+        image: a path, PIL picture or array.
+        backbone: a loaded backbone, or a name for `load_backbone`.
+        n_clusters: K; clusters are foreground or background by the border rule (`background_clusters`). With
+            ``objective="cc"`` the most clusters, by default 10.
+        objective: "ncut" (Eq. 9), "cc" (Eq. 10) or a callable, see `DeepCut`.
+        alpha: the k sensitivity of "cc".
+        epochs: steps of the optimiser.
+        learning_rate: its step size.
+        n_init: random starts, of which the one with the least loss is kept.
+        normalized: centre the features over the picture and give them one length before clustering.
+        two_stage: cut foreground from background, then cut each again (§3.4), and let the border rule decide
+            on the parts.
+        refine: sharpen the mask by the bilateral solver and keep its largest part.
+        size: the size that the picture is fitted to, see `fit_image`; by default the backbone's.
+        stride: distance of patches in pixels, below the patch side for a finer grid; only with a backbone
+            given by name.
+        device: where to run, if the backbone is given by name.
+        random_state: seed of the starts.
+
+    Raises:
+        ImageError: the picture cannot be used.
+        ValueError: a parameter is out of range, or the picture has fewer patches than clusters.
+    """
+    if isinstance(backbone, str):
+        backbone = _loaded(backbone, stride, device)
+    elif stride is not None and stride != backbone.stride:
+        raise ValueError(f"{backbone.name} was loaded with stride {backbone.stride}; load it with {stride}")
+    picture = load_image(image)
+    features = backbone(picture, size=size, cls=False)
+
+    recipe = backbone.recipe
+    if normalized is None:
+        normalized = recipe.normalized
+    if n_clusters is None:
+        n_clusters = CC_CLUSTERS if objective == "cc" else recipe.n_clusters
+    estimator = DeepCut(
+        n_clusters,
+        objective,
+        alpha=alpha,
+        epochs=epochs,
+        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
+        n_init=recipe.n_init if n_init is None else n_init,
+        device=str(backbone.device),
+        random_state=random_state,
+    )
+
+    def cut(values: Tensor) -> np.ndarray:
+        return estimator.fit(normalize(values) if normalized else values).labels_
+
+    labels = features.to_map(cut(features.values))
+    losses = estimator.losses_
+    if two_stage:
+        labels = _cut_again(labels, features.values, cut, estimator.n_clusters)
+    background = background_clusters(labels)
+    foreground = ~background[labels]
+    mask = upsample(foreground, features, smooth=True) > 0.5
+    if refine and mask.any():
+        mask = refine_mask(picture, mask)
+    return Segmentation(
+        labels=labels,
+        background=background,
+        mask=mask,
+        box=foreground_box(foreground, features.image_size),
+        features=features,
+        losses=losses,
+    )
+
+
+def _cut_again(labels: np.ndarray, values: Tensor, cut: Callable[[Tensor], np.ndarray], k: int) -> np.ndarray:
+    """Cut foreground and background once more, each on a graph of its own: labels 0…2K−1 (§3.4)."""
+    foreground = ~background_clusters(labels)[labels].ravel()
+    parts = np.where(foreground, k, 0)
+    for region in (~foreground, foreground):
+        if region.sum() >= max(k, 2):  # a smaller region stays as it is
+            parts[region] += cut(values[torch.from_numpy(region).to(values.device)])
+    return parts.reshape(labels.shape)
+
+
+@cache
+def _loaded(name: str, stride: int | None, device: str) -> Backbone:
+    """A backbone by name, loaded once."""
+    return load_backbone(name, stride=stride, device=device)
