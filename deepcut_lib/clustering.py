@@ -52,6 +52,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         assignments_: (n, K) float32, S after the last step, without dropout.
         losses_: (epochs,) loss of each epoch, before its step.
         n_clusters_found_: how many clusters have patches.
+        start_labels_: (n_init, n) the clusters that each start found, for choosing by another measure.
         weights_: the fitted network's six tensors, by name.
         n_features_in_: d.
     """
@@ -153,7 +154,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 assignment = networks(propagated)
                 best = loss(graph, assignment).argmin(dim=1).tolist()
             for i, start in enumerate(best):
-                fitted[first + i]._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+                one = fitted[first + i]
+                one._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+                one.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
         self.assignments_ = assignment.cpu().numpy()

@@ -117,12 +117,11 @@ def pca_rgb(features: PatchFeatures) -> np.ndarray:
         h×w×3 float array. Channels beyond the rank of the features are 0.5.
     """
     values = features.values.double().cpu().numpy()
-    count = min(3, *values.shape)
-    # The exact solver: the same picture gives the same colours, and sklearn fixes each component's sign
-    parts = PCA(count, svd_solver="full").fit_transform(values)
-    spread = np.ptp(parts, axis=0)
     colours = np.full((len(values), 3), 0.5)
-    visible = spread > 1e-9 * max(spread.max(initial=0), 1e-300)
-    shown = parts[:, visible]
-    colours[:, np.flatnonzero(visible)] = (shown - shown.min(0)) / spread[visible]
+    if np.ptp(values, axis=0).any():
+        # The exact solver: the same picture gives the same colours, and scikit-learn fixes each sign
+        parts = PCA(min(3, *values.shape), svd_solver="full").fit_transform(values)
+        spread = np.ptp(parts, axis=0)
+        visible = np.flatnonzero(spread > 1e-9 * spread.max())
+        colours[:, visible] = (parts[:, visible] - parts[:, visible].min(0)) / spread[visible]
     return features.to_map(colours)

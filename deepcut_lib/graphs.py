@@ -133,6 +133,20 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
     return Graph(features, largest / alpha, nonnegative=False, dense=dense)
 
 
+def normalized_cut(graph: Graph, labels: Tensor) -> float:
+    """N-cut of a partition: Σ over its parts of (affinity to the rest) / (affinity to all), from 0 to their number.
+
+    Args:
+        graph: a single graph of nonnegative affinities.
+        labels: (n,) the part of each patch.
+    """
+    parts = torch.unique(labels, return_inverse=True)[1].to(graph.features.device)
+    members = torch.nn.functional.one_hot(parts).to(graph.features.dtype)
+    inside = (members * graph.matmul(members)).sum(0)
+    total = graph.degrees @ members
+    return float(((total - inside) / total.clamp(min=torch.finfo(total.dtype).tiny)).sum())
+
+
 def to_pyg(graph: Graph) -> "Data":
     """The same graph as PyG knows it: `x` n×d, `edge_index` 2×e and `edge_weight` of its non-zero affinities.
 

@@ -13,6 +13,7 @@ from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.clustering import DeepCut, Loss
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
+from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import Box
 from deepcut_lib.refinement import refine_mask
@@ -125,8 +126,11 @@ def segment(
     def cut(values: Tensor) -> np.ndarray:
         return estimator.fit(normalize(values) if normalized else values).labels_
 
-    labels = features.to_map(cut(features.values))
+    values = normalize(features.values) if normalized else features.values
+    estimator.fit(values)
     losses = estimator.losses_
+    starts = [features.to_map(labels) for labels in estimator.start_labels_]
+    labels = min(starts, key=lambda found: _foreground_cut(ncut_graph(values), found))
     if two_stage:
         labels = _cut_again(labels, features.values, cut, estimator.n_clusters)
     background = background_clusters(labels)
@@ -142,6 +146,12 @@ def segment(
         features=features,
         losses=losses,
     )
+
+
+def _foreground_cut(graph: Graph, labels: np.ndarray) -> float:
+    """N-cut of foreground against background: what tells a clear start from a poor one."""
+    foreground = ~background_clusters(labels)[labels]
+    return normalized_cut(graph, torch.from_numpy(foreground.ravel())) if foreground.any() else float("inf")
 
 
 def _cut_again(labels: np.ndarray, values: Tensor, cut: Callable[[Tensor], np.ndarray], k: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from deepcut_lib.backbones.backbone import Backbone, Extracted, Recipe
 
-BLOCKS = (3, 4, 5)
-"""Blocks (from 0) whose outputs make up a patch's features: 80, 112 and 192 channels."""
+BLOCKS = (3, 5)
+"""Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""
 
 
 class ConvolutionalFeatures(nn.Module):
@@ -65,7 +65,7 @@ def _onto_grid(x: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def effnet_lite0(*, stride: int | None, device: torch.device) -> Backbone:
-    """The embedded default: EfficientNet-Lite0's blocks 3, 4 and 5 at 448 pixels, a grid of 28×28."""
+    """The embedded default: EfficientNet-Lite0's blocks 3 and 5 at 448 pixels, a grid of 28×28."""
     return Backbone(
         "effnet_lite0",
         ConvolutionalFeatures(stride=stride),

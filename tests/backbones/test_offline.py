@@ -1,0 +1,93 @@
+"""The backbones that need no weights from elsewhere, and the registry."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepcut_lib.backbones import BACKBONES, load_backbone, registry
+from deepcut_lib.backbones.registry import OFFLINE
+
+NAMES = list(OFFLINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_fill_the_grid(name: str, photograph: np.ndarray) -> None:
+    backbone = load_backbone(name)
+    features = backbone(photograph, size=(64, 96))
+    patch = backbone.patch_size
+    assert features.grid == (64 // patch, 96 // patch)
+    assert features.values.shape[0] == features.grid[0] * features.grid[1]
+    assert features.values.dtype == torch.float32
+    assert features.image_size == (96, 128)
+    assert features.backbone == name
+    assert features.cls is not None
+    assert backbone(photograph, size=64, cls=False).cls is None
+
+
+@pytest.mark.parametrize("name", ["effnet_lite0", "pixels"])
+def test_default_size_gives_28_by_28(name: str, photograph: np.ndarray) -> None:
+    assert load_backbone(name)(photograph).grid == (28, 28)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_keep_order_and_do_not_mix(name: str, photograph: np.ndarray) -> None:
+    backbone = load_backbone(name)
+    pictures = [photograph, photograph[::-1].copy(), photograph[:, :64].copy()]
+    together = backbone.batch(pictures, size=None)
+    for picture, features in zip(pictures, together, strict=True):
+        alone = backbone(picture, size=None)
+        assert features.grid == alone.grid
+        assert torch.allclose(features.values, alone.values, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_finer_stride_gives_a_finer_grid(name: str, photograph: np.ndarray) -> None:
+    patch = load_backbone(name).patch_size
+    features = load_backbone(name, stride=patch // 2)(photograph, size=64)
+    assert features.grid == (2 * (64 // patch) - 1,) * 2
+    with pytest.raises(ValueError, match="stride"):
+        load_backbone(name, stride=5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_pixel(name: str) -> None:
+    features = load_backbone(name)(Image.new("RGB", (1, 1), "red"), size=None)
+    assert features.grid == (1, 1)
+    assert torch.isfinite(features.values).all()
+
+
+def test_pixels_are_colour_and_texture() -> None:
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, :16, 0] = 255
+    stripes[:, 16::4] = 255
+    stripes[:, 17::4] = 255
+    values = load_backbone("pixels")(stripes, size=None).values
+    assert torch.allclose(values[0, :3], torch.tensor([1.0, -1, -1]))
+    assert values[1, 6:].max() > 10 * values[1, 6:].sort().values[-2]  # one orientation stands out
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(ValueError, match="dino_vits8"):
+        load_backbone("resnet")
+    with pytest.raises(ValueError, match="no facets"):
+        load_backbone("pixels", facet="query")
+    with pytest.raises(ValueError, match="takes no checkpoint"):
+        load_backbone("pixels", checkpoint="weights.pth")
+    with pytest.raises(ValueError, match="multiples"):
+        load_backbone("pixels").extract(torch.zeros(1, 3, 20, 32))
+
+
+def test_auto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("DEEPCUT_BACKBONE", raising=False)
+    monkeypatch.setattr(registry, "is_cached", lambda name: False)
+    monkeypatch.setattr(registry, "is_reachable", lambda name: False)
+    assert load_backbone().name == "effnet_lite0"
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setenv("DEEPCUT_BACKBONE", "pixels")
+    assert load_backbone().name == "pixels"
+    assert capsys.readouterr().err == ""
+
+
+def test_every_published_vit_is_listed() -> None:
+    assert {"dino_vits8", "dino_vitb16", "mae_vitb16", "mocov3_vits16", "dinov2_vits14_reg4"} <= set(BACKBONES)

@@ -1,0 +1,35 @@
+"""What several tests use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """Random numbers that are the same each time."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def blobs(generator: torch.Generator) -> Tensor:
+    """120×16 features of three well-separated groups, 40 patches each, centred."""
+    centres = torch.eye(3, 16) * 6
+    rows = centres.repeat_interleave(40, 0) + 0.5 * torch.randn(120, 16, generator=generator)
+    return rows - rows.mean(0)
+
+
+@pytest.fixture
+def photograph() -> np.ndarray:
+    """A 96×128 picture: a noisy red disc on noisy green."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :128]
+    disc = (y - 46) ** 2 + (x - 70) ** 2 < 28**2
+    colours = np.where(disc[..., None], (200, 40, 30), (60, 140, 70))
+    return np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255).astype(np.uint8)

@@ -1,0 +1,195 @@
+"""The command line as a user meets it: files, exit codes, bad input, going on after a stop."""
+
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepcut_lib import cli, segmentation
+from deepcut_lib.cli import main
+
+FAST = ["--backbone", "pixels", "--size", "128"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photograph: np.ndarray) -> Path:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    y, x = np.mgrid[:96, :128]
+    disc = (y - 46) ** 2 + (x - 70) ** 2 < 28**2
+    for name in ("one", "two", "three"):
+        Image.fromarray(photograph).save(images / f"{name}.jpg")
+        Image.fromarray(disc).save(masks / f"{name}.png")
+    return tmp_path
+
+
+def run(folder: Path, *more: str, command: str = "segment") -> int:
+    return main([command, str(folder / "images"), "--out", str(folder / "out"), *FAST, *more])
+
+
+def test_segment_writes_everything(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--masks", str(folder / "masks")) == 0
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"^(one|two|three) +pixels", printed, re.M)) == 3
+    assert "mean foreground IoU" in printed
+    out = folder / "out"
+    assert len(list(out.iterdir())) == 3 * 4 + 1
+    row = json.loads((out / "one.json").read_text())
+    assert row["score"] > 0.6
+    assert row["settings"]["backbone"] == "pixels"
+    mask = np.asarray(Image.open(out / row["mask"]))
+    assert mask.shape == (96, 128)
+    assert mask.mean() == pytest.approx(row["foreground_share"])
+    page = (out / "index.html").read_text()
+    for name in re.findall(r'src="([^"]+)"', page):
+        assert (out / name).exists()
+    assert page.count("<figure") == 3
+
+
+def test_localize_scores_boxes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--masks", str(folder / "masks"), command="localize") == 0
+    assert "CorLoc" in capsys.readouterr().out
+    assert len(json.loads((folder / "out" / "two.json").read_text())["box"]) == 4
+
+
+def test_second_run_keeps_what_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+
+    def counted(*args: object, **kwargs: object) -> segmentation.Segmentation:
+        done.append(args[0])
+        return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cli, "segment", counted)
+    assert run(folder) == 0
+    assert len(done) == 3
+    first = {path.name: path.read_bytes() for path in (folder / "out").glob("*.json")}
+
+    (folder / "out" / "two_mask.png").unlink()
+    assert run(folder) == 0
+    assert len(done) == 4
+    assert (folder / "out" / "two_mask.png").exists()
+    assert "2 kept from before" in capsys.readouterr().out
+    assert (folder / "out" / "one.json").read_bytes() == first["one.json"]
+
+    assert run(folder, "--k", "2") == 0  # other settings: all anew
+    assert len(done) == 7
+    Image.new("RGB", (40, 40), "red").save(folder / "images" / "one.jpg")
+    assert run(folder, "--k", "2") == 0  # another picture of the same name
+    assert len(done) == 8
+    assert run(folder, "--k", "2", "--overwrite") == 0
+    assert len(done) == 11
+
+
+def test_bad_pictures_do_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "images" / "empty.jpg").touch()
+    (folder / "images" / "not.png").write_text("no picture")
+    (folder / "images" / "cut.jpg").write_bytes((folder / "images" / "one.jpg").read_bytes()[:500])
+    Image.new("L", (5, 5)).save(folder / "masks" / "two.png")
+    assert run(folder, "--masks", str(folder / "masks")) == 1
+    printed = capsys.readouterr()
+    for bad in ("empty.jpg", "not.png", "cut.jpg", "two.png"):
+        assert re.search(rf"not done: .*{re.escape(bad)}", printed.err)
+        assert bad in (folder / "out" / "index.html").read_text()
+    assert "Traceback" not in printed.err
+    assert sorted(path.stem for path in (folder / "out").glob("*.json")) == ["one", "three"]
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(folder: Path, photograph: np.ndarray) -> None:
+    (folder / "images" / "more").mkdir()
+    Image.fromarray(photograph[:, ::-1]).save(folder / "images" / "more" / "one.png")
+    assert run(folder) == 0
+    assert {"one.json", "one-2.json"} <= {path.name for path in (folder / "out").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["segment", "nowhere", "--out", "x"], "no such file or folder"),
+        (["segment", ".", "--out", "x", "--backbone", "resnet"], "no backbone is called"),
+        (["segment", ".", "--out", "x", "--backbone", "pixels", "--device", "toaster"], "toaster"),
+        (["segment", ".", "--out", "x", "--backbone", "dino_vits8", "--checkpoint", "gone.pth"], "gone.pth"),
+    ],
+)
+def test_errors_are_one_line(
+    folder: Path,
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_full_disk_stops_with_a_remedy_and_keeps_the_rest(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if "three" in self.name:
+            whole(self, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert run(folder) == 1
+    error = capsys.readouterr().err
+    assert "No space left" in error
+    assert "run the same command again" in error
+    names = {path.name for path in (folder / "out").iterdir()}
+    assert not [name for name in names if "three" in name]
+    assert {"one.json", "one_mask.png"} <= names
+
+    monkeypatch.setattr(Path, "write_bytes", whole)
+    assert run(folder) == 0
+    assert "1 kept from before" in capsys.readouterr().out
+
+
+def test_an_interrupt_leaves_a_page_of_what_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter([None, KeyboardInterrupt])
+
+    def interrupted(*args: object, **kwargs: object) -> segmentation.Segmentation:
+        if next(calls):
+            raise KeyboardInterrupt
+        return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cli, "segment", interrupted)
+    assert run(folder) == 130
+    assert "again to go on" in capsys.readouterr().err
+    assert (folder / "out" / "index.html").read_text().count("<figure") == 1
+
+
+def test_as_a_module(folder: Path) -> None:
+    command = [sys.executable, "-m", "deepcut_lib", "segment", str(folder / "images" / "one.jpg")]
+    done = subprocess.run(
+        [*command, "--out", str(folder / "out"), *FAST], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    helped = subprocess.run([*command[:4], "--help"], capture_output=True, text=True, check=True).stdout
+    for flag in ("backbone", "objective", "k", "alpha", "epochs", "stride", "two-stage", "refine", "seed", "device"):
+        assert f"--{flag}" in helped
+
+
+def test_refined_and_two_stage_runs(folder: Path) -> None:
+    assert run(folder, "--two-stage", "--refine", "--objective", "cc", "--alpha", "2", "--epochs", "5") == 0
+    settings = json.loads((folder / "out" / "one.json").read_text())["settings"]
+    assert settings["two_stage"]
+    assert settings["refine"]
+    assert settings["objective"] == "cc"

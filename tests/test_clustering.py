@@ -1,0 +1,210 @@
+"""The estimator: the published numbers, the same result alone and in a batch, scikit-learn's rules."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+from sklearn.utils.estimator_checks import check_estimator
+from torch import Tensor
+
+from benchmarks.pyg_yardstick import fit as fit_by_messages
+from deepcut_lib.clustering import DeepCut
+from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
+from deepcut_lib.losses import ncut_loss
+from deepcut_lib.network import NAMES, Networks, initial_weights
+from tests.conftest import ROOT
+
+REFERENCE = np.load(ROOT / "tests" / "data" / "gnn_clustering.npz")
+CASES: dict[str, dict[str, Any]] = {
+    "ncut_k2": {"n_clusters": 2, "epochs": 10},
+    "ncut_k4": {"n_clusters": 4, "epochs": 100},
+    "cc_alpha3_k10": {"n_clusters": 10, "objective": "cc", "alpha": 3.0, "epochs": 100},
+    "cc_alpha1.5_k10": {"n_clusters": 10, "objective": "cc", "alpha": 1.5, "epochs": 10},
+}
+
+
+def given_weights(case: str) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(REFERENCE[f"{case}/{name}"]) for name in NAMES}
+
+
+@pytest.mark.parametrize("memory", ["dense", "matrix-free"])
+@pytest.mark.parametrize("case", CASES)
+class TestPublishedNumbers:
+    """The numbers of the published implementation, from its own initial weights and without dropout."""
+
+    def test_affinity_and_first_assignment(self, case: str, memory: str) -> None:
+        features = torch.from_numpy(REFERENCE["features"])
+        dense = memory == "dense"
+        if case.startswith("ncut"):
+            graph = ncut_graph(features, dense=dense)
+            scale = graph.affinity.max()  # the published code divides by it; neither loss nor network notices
+        else:
+            graph, scale = cc_graph(features, CASES[case]["alpha"], dense=dense), torch.tensor(1.0)
+        assert np.allclose(graph.affinity[:8, :8] / scale, REFERENCE[f"{case}/affinity_corner"], atol=1e-5)
+        assert np.allclose(graph.degrees / scale, REFERENCE[f"{case}/affinity_row_sums"], rtol=1e-4, atol=1e-2)
+        network = Networks([given_weights(case)], batch=1, dropout=0.0)
+        first = network(graph.propagate(features)[None]).detach()[0, 0]
+        assert np.abs(first.numpy() - REFERENCE[f"{case}/assignment_initial"]).max() < 1e-5
+
+    @pytest.mark.parametrize("batch", [None, 3])
+    def test_losses_and_final_assignment(self, case: str, memory: str, batch: int | None) -> None:
+        features = torch.from_numpy(REFERENCE["features"])
+        model = DeepCut(dropout=0.0, initial_weights=given_weights(case), memory=memory, **CASES[case])
+        if batch is None:
+            fitted = [model.fit(features)]
+        else:  # between other pictures
+            others = torch.randn(2, *features.shape, generator=torch.Generator().manual_seed(0))
+            fitted = [model.fit_batch(torch.stack([others[0], features, others[1]]))[1]]
+        assert np.allclose(fitted[0].losses_, REFERENCE[f"{case}/losses"], rtol=1e-4, atol=0)
+        assert np.abs(fitted[0].assignments_ - REFERENCE[f"{case}/assignment_final"]).max() < 1e-3
+
+
+def test_message_passing_gives_the_same(blobs: Tensor) -> None:
+    weights = initial_weights(16, 64, 32, 3, torch.Generator().manual_seed(1))
+    assignment, losses = fit_by_messages(blobs, weights, epochs=15)
+    model = DeepCut(3, epochs=15, dropout=0.0, initial_weights=weights).fit(blobs)
+    assert np.allclose(model.losses_, losses, rtol=1e-4)
+    assert np.allclose(model.assignments_, assignment, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["ncut", "cc"])
+def test_finds_separate_groups(blobs: Tensor, objective: str) -> None:
+    clusters = 3 if objective == "ncut" else 8
+    model = DeepCut(clusters, objective, epochs=100, learning_rate=5e-3, n_init=4).fit(blobs)
+    assert adjusted_rand_score(np.arange(120) // 40, model.labels_) == 1
+    assert model.n_clusters_found_ == 3
+
+
+@pytest.mark.parametrize("objective", ["ncut", "cc"])
+def test_a_picture_in_a_batch_is_as_alone(
+    generator: torch.Generator, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = torch.randn(5, 60, 12, generator=generator)
+    model = DeepCut(3, objective, n_init=2, epochs=20)
+    alone = [model.fit(picture).assignments_.copy() for picture in pictures]
+    for room in (0, 2 * 4 * 60 * 60, 2**30):  # one at a time, two, all together
+        monkeypatch.setitem(__import__("deepcut_lib.clustering").clustering.BATCH_BYTES, "cpu", room)
+        together = model.fit_batch(pictures)
+        for one, expected in zip(together, alone, strict=True):
+            assert np.allclose(one.assignments_, expected, atol=1e-5)
+            assert np.array_equal(one.labels_, expected.argmax(1))
+
+
+def test_same_seed_same_labels_bit_for_bit(blobs: Tensor) -> None:
+    first, second = (DeepCut(3, n_init=3).fit(blobs) for _ in range(2))
+    assert np.array_equal(first.assignments_, second.assignments_)
+    assert not np.array_equal(first.assignments_, DeepCut(3, n_init=3, random_state=9).fit(blobs).assignments_)
+
+
+def test_more_starts_never_end_with_a_larger_loss(blobs: Tensor) -> None:
+    def final(n_init: int) -> float:
+        model = DeepCut(3, n_init=n_init).fit(blobs)
+        return float(ncut_loss(ncut_graph(blobs), torch.from_numpy(model.assignments_)))
+
+    losses = [final(n_init) for n_init in (1, 2, 4, 8)]
+    assert all(more <= fewer + 1e-6 for fewer, more in zip(losses, losses[1:], strict=False))
+    assert losses[-1] < losses[0] - 1e-3
+
+
+def test_permuted_patches_get_permuted_labels(blobs: Tensor) -> None:
+    order = torch.randperm(len(blobs), generator=torch.Generator().manual_seed(3))
+    plain = DeepCut(3, dropout=0.0).fit(blobs).assignments_
+    assert np.allclose(DeepCut(3, dropout=0.0).fit(blobs[order]).assignments_, plain[order], atol=1e-4)
+
+
+def test_a_fitted_network_labels_its_own_and_other_features(blobs: Tensor) -> None:
+    model = DeepCut(3, epochs=100, learning_rate=5e-3, n_init=4).fit(blobs[::2])
+    assert np.array_equal(model.predict(blobs[::2]), model.labels_)
+    assert adjusted_rand_score(np.arange(120) // 40, model.predict(blobs)) == 1
+    with pytest.raises(ValueError, match="16 features"):
+        model.predict(blobs[:, :5])
+
+
+def test_any_loss_can_be_the_objective(blobs: Tensor) -> None:
+    def balanced_cut(graph: Graph, assignment: Tensor) -> Tensor:
+        assert graph.affinity.shape == (120, 120)
+        assert assignment.shape == (120, 2)
+        return ncut_loss(graph, assignment)
+
+    ours = DeepCut(2, "ncut", n_init=2).fit(blobs)
+    theirs = DeepCut(2, balanced_cut, n_init=2).fit(blobs)
+    assert np.allclose(ours.assignments_, theirs.assignments_, atol=1e-5)
+    assert len(DeepCut(2, balanced_cut).fit_batch(blobs.expand(2, 120, 16))) == 2
+
+
+def test_what_fit_sets(blobs: Tensor) -> None:
+    model = DeepCut(4, epochs=7).fit(blobs.numpy())
+    assert model.labels_.shape == (120,)
+    assert model.assignments_.shape == (120, 4)
+    assert np.allclose(model.assignments_.sum(1), 1)
+    assert model.losses_.shape == (7,)
+    assert model.n_clusters_found_ == len(set(model.labels_))
+    assert np.array_equal(model.fit_predict(blobs), model.labels_)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_clusters": 0}, "n_clusters must be at least 1"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"n_init": 0}, "n_init must be"),
+        ({"dropout": 1.0}, "dropout must lie"),
+        ({"objective": "mincut"}, "objective must be"),
+        ({"memory": "disk"}, "memory must be"),
+        ({"objective": "cc", "alpha": 0}, "alpha must be positive"),
+        ({"device": "toaster"}, "device 'toaster'"),
+        ({"n_clusters": 200}, "120 patches cannot form 200 clusters"),
+        ({"initial_weights": {"gcn_weight": np.zeros((64, 16))}}, "must hold exactly"),
+    ],
+)
+def test_bad_parameters_are_named(blobs: Tensor, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        DeepCut(**options).fit(blobs)
+
+
+def test_weights_of_another_size_are_named(blobs: Tensor) -> None:
+    weights = initial_weights(10, 64, 32, 2, torch.Generator())
+    with pytest.raises(ValueError, match=r"gcn_weight has shape \(64, 10\), expected \(64, 16\)"):
+        DeepCut(initial_weights=weights).fit(blobs)
+
+
+def test_bad_features() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        DeepCut().fit(torch.full((5, 3), torch.nan))
+    with pytest.raises(ValueError, match=r"B×n×d"):
+        DeepCut().fit_batch(torch.zeros(5, 3))
+
+
+@pytest.mark.parametrize("objective", ["ncut", "cc"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_equal_features_are_one_cluster(objective: str, value: float) -> None:
+    model = DeepCut(2, objective).fit(np.full((30, 4), value))
+    assert model.n_clusters_found_ == 1
+    assert np.isfinite(model.losses_).all()
+
+
+def test_correlation_clustering_may_have_fewer_patches_than_clusters(generator: torch.Generator) -> None:
+    assert DeepCut(10, "cc").fit(torch.randn(4, 3, generator=generator)).n_clusters_found_ <= 4
+
+
+EXPECTED_FAILURES = {
+    "check_clustering": "labels are columns of S, of which some may be empty: {0, 2} is a result, {0, 1} asked"
+}
+
+
+def test_scikit_learn_rules() -> None:
+    results = check_estimator(
+        DeepCut(), expected_failed_checks=EXPECTED_FAILURES, on_fail=None, on_skip=None
+    )
+    assert {r["check_name"] for r in results if r["status"] == "failed"} == set()
+    assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(EXPECTED_FAILURES)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_numbers_of_the_cpu(blobs: Tensor) -> None:
+    on_cpu, on_gpu = (DeepCut(3, device=device).fit(blobs).assignments_ for device in ("cpu", "cuda"))
+    assert math.isclose(np.abs(on_cpu - on_gpu).max(), 0, abs_tol=1e-3)

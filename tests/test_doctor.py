@@ -1,0 +1,45 @@
+"""The doctor names every part, and a remedy where one fails."""
+
+import pytest
+
+from deepcut_lib import doctor
+from deepcut_lib.backbones import BACKBONES
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "is_reachable", lambda name: name == "mae_vitb16")
+    monkeypatch.setattr(doctor, "is_cached", lambda name: name == "dino_vits16")
+
+
+def test_all_parts_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.run_doctor() == 0
+    lines = capsys.readouterr().out.splitlines()
+    status = {line[6:28].strip(): line[:4].strip() for line in lines if line[:4].strip() in ("OK", "FAIL")}
+    assert {"python", "torch", "timm", "cpu", "cuda", "data", "jupyterlab", "ipympl"} <= set(status)
+    assert set(BACKBONES) <= set(status)
+    assert status["effnet_lite0"] == status["dino_vits16"] == status["mae_vitb16"] == "OK"
+    assert status["dino_vits8"] == "FAIL"
+    remedy = next(line for line in lines if "dino_vits8 " in line)
+    assert "checkpoint=" in remedy
+    assert "(optional)" in remedy
+
+
+def test_a_missing_package_fails_with_a_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "requires", lambda name: ["no-such-package>=1", "numpy<1"])
+    assert doctor.run_doctor() == 1
+    printed = capsys.readouterr().out
+    assert "FAIL  no-such-package" in printed
+    assert "but needs <1" in printed
+    assert "make install" in printed
+
+
+def test_a_broken_backbone_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise RuntimeError("weights are gone")
+
+    monkeypatch.setattr(doctor, "load_backbone", broken)
+    assert doctor.run_doctor() == 1
+    assert "weights are gone" in capsys.readouterr().out
