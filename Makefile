@@ -15,7 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 demo: install    ## segment every picture in data/ into results/
-	$(BIN)/python -m deepcut_lib segment data/images --masks data/masks --out results
+	$(BIN)/python -m deepcut_lib segment data/images --masks data/masks --refine --out results
 
 test: install    ## run the test suite
 	$(BIN)/python -m pytest

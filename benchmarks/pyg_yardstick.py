@@ -1,4 +1,4 @@
-"""DeepCut as one would write it with PyG: GCNConv over the list of all edges. The yardstick for speed and numbers."""
+"""DeepCut as one would write it with PyG, GCNConv over the list of all edges: the yardstick."""
 
 import warnings
 from collections.abc import Mapping

@@ -176,6 +176,7 @@ def _process(
         "box": found.box,
         "foreground_share": float(found.mask.mean()),
         "score": None if truth is None else _score(options, found, truth),
+        "coarse_score": None if truth is None else mask_iou(found.coarse_mask, truth),
         "seconds": time.perf_counter() - started,
         **{kind: name + ending for kind, ending in _KINDS.items()},
     }
@@ -261,7 +262,9 @@ def _summary(
         f"seed {settings['random_state']}"
     ]
     if scores and options.command == "segment":
-        parts.append(f"mean foreground IoU {np.mean(scores):.3f} over {len(scores)} with a mask")
+        coarse = np.mean([row["coarse_score"] for row in rows if row["score"] is not None])
+        before = f" ({coarse:.3f} before the bilateral solver)" if settings["refine"] else ""
+        parts.append(f"mean foreground IoU {np.mean(scores):.3f}{before} over {len(scores)} with a mask")
     elif scores:
         share = np.mean([score >= 0.5 for score in scores])
         parts.append(f"CorLoc {share:.3f} over {len(scores)} with a mask")

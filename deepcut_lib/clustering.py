@@ -243,7 +243,7 @@ def optimise(
     Returns:
         (epochs, B, R) losses, each before its step.
     """
-    optimizer = torch.optim.AdamW(networks.parameters(), lr=learning_rate)
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=learning_rate, fused=True)
     history = []
     with torch.enable_grad():
         for _ in range(epochs):

@@ -60,7 +60,7 @@ def foreground_box(foreground: np.ndarray, image_size: tuple[int, int]) -> Box:
     """The box round the largest connected part of the foreground, in pixels of the picture.
 
     Args:
-        foreground: h×w bool over the patch grid.
+        foreground: bool over the patch grid, h×w, or over the pixels, H×W.
         image_size: (H, W) of the picture.
 
     Returns:

@@ -31,7 +31,7 @@ def localize(image: ImageLike, **options: Any) -> Localization:
 
     Args:
         image: a path, PIL picture or array.
-        **options: as for `segment`; boxes are drawn round whole patches, so ``refine`` does not move them.
+        **options: as for `segment`.
 
     Returns:
         The box round the largest connected part of the foreground; the whole picture if there is none.

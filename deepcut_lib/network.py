@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 Weights: TypeAlias = Mapping[str, Tensor]
@@ -54,9 +53,9 @@ class Networks(nn.Module):
         """
         # The R first layers are one product: Â F is read once
         first = self.gcn_weight.flatten(1, 2)
-        hidden = (propagated @ first.mT).unflatten(-1, self.gcn_bias.shape[1:]).movedim(-2, 1)
-        hidden = F.elu(hidden + self.gcn_bias.unsqueeze(-2))
-        hidden = F.elu(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
+        convolved = torch.baddbmm(self.gcn_bias.flatten(1).unsqueeze(1), propagated, first.mT)
+        hidden = _elu(convolved.unflatten(-1, self.gcn_bias.shape[1:]).movedim(-2, 1))
+        hidden = _elu(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
         if generators is not None and self.dropout > 0:
             # One mask for each start, shared by the pictures: a result does not depend on its batch
             draws = [torch.rand(hidden.shape[-2:], generator=generator) for generator in generators]
@@ -68,6 +67,11 @@ class Networks(nn.Module):
     def weights(self, picture: int, start: int) -> dict[str, Tensor]:
         """A copy of one network's six tensors, by name."""
         return {name: getattr(self, name)[picture, start].detach().clone() for name in NAMES}
+
+
+def _elu(x: Tensor) -> Tensor:
+    """ELU by `exp`: torch's own takes `expm1`, on a CPU fifteen times slower and here no more exact."""
+    return torch.relu(x) + torch.exp(-torch.relu(-x)) - 1
 
 
 def initial_weights(

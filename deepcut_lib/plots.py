@@ -62,7 +62,7 @@ def results_figure(
     pictures: Sequence[Image.Image], segmentations: Sequence[Segmentation], titles: Sequence[str]
 ) -> Figure:
     """A row for the pictures, one for their clusters and one for their foreground."""
-    figure = Figure(figsize=(2.1 * len(pictures), 6.2), layout="constrained")
+    figure = Figure(figsize=(2.1 * len(pictures), 5.4), layout="constrained")
     axes = figure.subplots(3, len(pictures), squeeze=False)
     for column, (picture, found, title) in enumerate(zip(pictures, segmentations, titles, strict=True)):
         rows = (picture, label_picture(found), overlay(picture, found.mask, found.box))

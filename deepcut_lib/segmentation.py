@@ -29,14 +29,17 @@ class Segmentation:
     Attributes:
         labels: h×w clusters over the patch grid, numbered 0…K−1.
         background: (K,) bool, which of them are background.
-        mask: H×W bool, the foreground at the picture's own size.
-        box: (x1, y1, x2, y2) round the foreground's largest part, in pixels, far edges exclusive.
+        coarse_mask: H×W bool, the foreground's patches at the picture's own size.
+        mask: H×W bool, the same, refined if that was asked for.
+        box: (x1, y1, x2, y2) round the largest part of the foreground's patches, or of the refined mask; in
+            pixels, far edges exclusive.
         features: the patch features that were clustered.
         losses: the loss of each epoch; of two stages, the first's.
     """
 
     labels: np.ndarray
     background: np.ndarray
+    coarse_mask: np.ndarray
     mask: np.ndarray
     box: Box
     features: PatchFeatures
@@ -135,14 +138,14 @@ def segment(
         labels = _cut_again(labels, features.values, cut, estimator.n_clusters)
     background = background_clusters(labels)
     foreground = ~background[labels]
-    mask = upsample(foreground, features, smooth=True) > 0.5
-    if refine and mask.any():
-        mask = refine_mask(picture, mask)
+    coarse = upsample(foreground, features, smooth=True) > 0.5
+    refined = refine_mask(picture, coarse) if refine and coarse.any() else None
     return Segmentation(
         labels=labels,
         background=background,
-        mask=mask,
-        box=foreground_box(foreground, features.image_size),
+        coarse_mask=coarse,
+        mask=coarse if refined is None else refined,
+        box=foreground_box(foreground if refined is None else refined, features.image_size),
         features=features,
         losses=losses,
     )

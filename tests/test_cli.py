@@ -183,7 +183,18 @@ def test_as_a_module(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     helped = subprocess.run([*command[:4], "--help"], capture_output=True, text=True, check=True).stdout
-    for flag in ("backbone", "objective", "k", "alpha", "epochs", "stride", "two-stage", "refine", "seed", "device"):
+    for flag in (
+        "backbone",
+        "objective",
+        "k",
+        "alpha",
+        "epochs",
+        "stride",
+        "two-stage",
+        "refine",
+        "seed",
+        "device",
+    ):
         assert f"--{flag}" in helped
 
 

@@ -61,9 +61,7 @@ def test_correlation_clustering_finds_the_number_of_groups_by_itself() -> None:
     assert min(losses, key=losses.__getitem__) == 3
 
 
-def test_permutation_of_patches_and_of_clusters_changes_nothing(
-    features: Tensor, assignment: Tensor
-) -> None:
+def test_permutation_of_patches_and_of_clusters_changes_nothing(features: Tensor, assignment: Tensor) -> None:
     patches, clusters = torch.randperm(30), torch.randperm(4)
     for loss, build in ((ncut_loss, ncut_graph), (cc_loss, lambda f: cc_graph(f, 3.0))):
         before = loss(build(features), assignment)

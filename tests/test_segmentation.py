@@ -126,7 +126,7 @@ def test_a_picture_of_one_colour_has_no_foreground(backbone: Backbone) -> None:
 
 
 def test_too_few_patches_are_named(photograph: np.ndarray, backbone: Backbone) -> None:
-    with pytest.raises(ValueError, match="1 sample|larger picture"):
+    with pytest.raises(ValueError, match=r"1 sample"):
         segment(photograph, backbone=backbone, size=16, n_clusters=4)
 
 

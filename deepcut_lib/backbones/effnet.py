@@ -18,8 +18,14 @@ BLOCKS = (3, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""
 
 
+ZOOM = 10 / 7
+"""Scale of the second, mirrored view, 640 pixels for 448: what both views agree on is the object."""
+
+
 class ConvolutionalFeatures(nn.Module):
     """Outputs of several blocks, each L2-normalised per patch, on one grid of 16-pixel patches.
+
+    The picture is seen twice, as it is and larger and mirrored, and the two are averaged.
 
     Args:
         blocks: which blocks, from 0; by default `BLOCKS`.
@@ -46,22 +52,34 @@ class ConvolutionalFeatures(nn.Module):
         )
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
-        """B×3×H×W → values B×n×d; `cls` is the pooled output of the last block asked for."""
+        """B×3×H×W → values B×n×d, the mean of two views; `cls` is the pooled output of the last block."""
         h, w = ((side - self.patch_size) // self.stride + 1 for side in batch.shape[2:])
+        levels = self._levels(batch)
+        larger = [max(round(side * ZOOM / 32), 1) * 32 for side in batch.shape[2:]]
+        mirrored = F.interpolate(batch.flip(-1), size=larger, mode="bicubic", align_corners=False)
+        seen_again = [level.flip(-1) for level in self._levels(mirrored)]
+        views = [
+            torch.cat([_per_patch(level, (h, w)) for level in view], dim=-1) for view in (levels, seen_again)
+        ]
+        return Extracted((views[0] + views[1]) / 2, levels[-1].mean((2, 3)) if cls else None)
+
+    def _levels(self, batch: Tensor) -> list[Tensor]:
         x = self.network.bn1(self.network.conv_stem(batch))
         levels = []
         for index, block in enumerate(self.network.blocks[: max(self.blocks) + 1]):
             x = block(x)
             if index in self.blocks:
-                levels.append(F.normalize(_onto_grid(x, (h, w)).flatten(2).transpose(1, 2), dim=-1))
-        values = torch.cat(levels, dim=-1)
-        return Extracted(values, x.mean((2, 3)) if cls else None)
+                levels.append(x)
+        return levels
 
 
-def _onto_grid(x: Tensor, grid: tuple[int, int]) -> Tensor:
-    if x.shape[2] > grid[0] or x.shape[3] > grid[1]:
-        return F.adaptive_avg_pool2d(x, grid)
-    return F.interpolate(x, size=grid, mode="bilinear", align_corners=False)
+def _per_patch(level: Tensor, grid: tuple[int, int]) -> Tensor:
+    """One unit vector for each patch of the grid: B×c×H×W → B×n×c."""
+    if level.shape[2] > grid[0] or level.shape[3] > grid[1]:
+        on_grid = F.adaptive_avg_pool2d(level, grid)
+    else:
+        on_grid = F.interpolate(level, size=grid, mode="bilinear", align_corners=False)
+    return F.normalize(on_grid.flatten(2).mT, dim=-1)
 
 
 def effnet_lite0(*, stride: int | None, device: torch.device) -> Backbone:

@@ -90,4 +90,6 @@ def test_auto(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 
 def test_every_published_vit_is_listed() -> None:
-    assert {"dino_vits8", "dino_vitb16", "mae_vitb16", "mocov3_vits16", "dinov2_vits14_reg4"} <= set(BACKBONES)
+    assert {"dino_vits8", "dino_vitb16", "mae_vitb16", "mocov3_vits16", "dinov2_vits14_reg4"} <= set(
+        BACKBONES
+    )

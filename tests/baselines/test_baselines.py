@@ -28,7 +28,9 @@ def test_tokencut_published_numbers(image: str) -> None:
 def easy(generator: torch.Generator) -> tuple[PatchFeatures, np.ndarray]:
     truth = np.zeros((10, 12), bool)
     truth[3:7, 4:9] = True
-    values = torch.where(torch.from_numpy(truth).ravel()[:, None], torch.tensor([3.0, -1]), torch.tensor([-1.0, 2]))
+    values = torch.where(
+        torch.from_numpy(truth).ravel()[:, None], torch.tensor([3.0, -1]), torch.tensor([-1.0, 2])
+    )
     values = values + 0.2 * torch.randn(120, 2, generator=generator)
     return PatchFeatures(values, (10, 12), None, (100, 120), "easy"), truth
 
