@@ -41,7 +41,7 @@ def run_doctor() -> int:
         failed |= finding.needed and not finding.fine
         optional = "" if finding.fine or finding.needed else " (optional)"
         print(
-            f"{'OK' if finding.fine else 'FAIL':4}  {finding.part:22}  {finding.detail}{optional}", flush=True
+            f"{'OK' if finding.fine else 'FAIL':4}  {finding.part:34}  {finding.detail}{optional}", flush=True
         )
     print("\nSomething that is needed fails: see above." if failed else "\nReady.")
     return int(failed)

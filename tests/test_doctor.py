@@ -15,7 +15,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_parts_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.run_doctor() == 0
     lines = capsys.readouterr().out.splitlines()
-    status = {line[6:28].strip(): line[:4].strip() for line in lines if line[:4].strip() in ("OK", "FAIL")}
+    status = {line[6:40].strip(): line[:4].strip() for line in lines if line[:4].strip() in ("OK", "FAIL")}
     assert {"python", "torch", "timm", "cpu", "cuda", "data", "jupyterlab", "ipympl"} <= set(status)
     assert set(BACKBONES) <= set(status)
     assert status["effnet_lite0"] == status["dino_vits16"] == status["mae_vitb16"] == "OK"

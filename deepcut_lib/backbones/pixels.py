@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted, Recipe
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted
 
 ORIENTATIONS = 8
 
@@ -45,7 +45,6 @@ class PixelFeatures(nn.Module):
 def pixels(*, stride: int | None, device: torch.device) -> Backbone:
     """Colour and texture at 448 pixels, a grid of 28×28."""
     half = [0.5, 0.5, 0.5]
-    recipe = Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, normalized=True)
     return Backbone(
-        "pixels", PixelFeatures(stride), mean=half, std=half, size=448, device=device, recipe=recipe
+        "pixels", PixelFeatures(stride), mean=half, std=half, size=448, device=device, recipe=CENTRED_RECIPE
     )

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from deepcut_lib.backbones.backbone import Backbone
 from deepcut_lib.backbones.effnet import effnet_lite0
 from deepcut_lib.backbones.pixels import pixels
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable, load_vit
+from deepcut_lib.backbones.tiny_vit import tiny_vit, tiny_vit_masked
 from deepcut_lib.backbones.vit import random_vit
 from deepcut_lib.devices import resolve_device
 
@@ -21,10 +23,18 @@ EMBEDDED = "effnet_lite0"
 
 OFFLINE = {
     "effnet_lite0": "EfficientNet-Lite0, convolutional, trained with ImageNet labels; embedded",
+    "tiny_vit": "our small ViT, taught by EfficientNet-Lite0 (so by ImageNet labels); embedded",
+    "tiny_vit_masked": "our small ViT, trained to fill in masked patches, without labels; embedded",
     "pixels": "colour and texture of a patch, no network",
     "random_vit": "an untrained ViT-S/8",
 }
 """Backbones that need no weights from elsewhere, and what they are."""
+
+_OWN_VITS: dict[str, Callable[..., Backbone]] = {
+    "tiny_vit": tiny_vit,
+    "tiny_vit_masked": tiny_vit_masked,
+    "random_vit": random_vit,
+}
 
 BACKBONES = {**OFFLINE, **{name: vit.description for name, vit in PUBLISHED.items()}}
 """All names that `load_backbone` knows, each with one line on what it is."""
@@ -65,8 +75,8 @@ def load_backbone(
     if checkpoint is not None:
         raise ValueError(f"{name} takes no checkpoint; name the ViT that the file belongs to")
     chosen = resolve_device(device)
-    if name == "random_vit":
-        return random_vit(stride=stride, facet=facet, layer=layer, device=chosen)
+    if name in _OWN_VITS:
+        return _OWN_VITS[name](stride=stride, facet=facet, layer=layer, device=chosen)
     if (facet, layer) != ("key", -1):
         raise ValueError(f"{name} has no facets or layers to choose; leave facet and layer out")
     return (effnet_lite0 if name == "effnet_lite0" else pixels)(stride=stride, device=chosen)

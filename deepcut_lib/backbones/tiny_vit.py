@@ -1,0 +1,60 @@
+"""Two small vision transformers of our own, shipped with the library; `training/` made them.
+
+Both have patches of 8 pixels, 192 channels, 6 blocks and 6 heads, and differ in what they learned from: one
+matches EfficientNet-Lite0's features (and so inherits ImageNet's labels), one fills in masked patches. Their
+cards lie beside their weights in `deepcut_lib/weights/`.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load
+
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone
+from deepcut_lib.backbones.vit import vit_from_state
+from deepcut_lib.errors import CheckpointError
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+SHA256 = {
+    "tiny_vit": "7d52c712eed67c63053ea4dc1b2a7d5ed9de04796f59d11c00c24725d3b8ca22",
+    "tiny_vit_masked": "62e31e10c6cd951fda4991b773ac76e8781495713130ba9d3d9bb98b21900ed6",
+}
+"""Hashes of the shipped files, as on the model cards."""
+
+
+def tiny_vit(*, stride: int | None, facet: str, layer: int, device: str | torch.device) -> Backbone:
+    """The distilled one: taught by EfficientNet-Lite0, which was trained with ImageNet's labels."""
+    return _load("tiny_vit", stride, facet, layer, device)
+
+
+def tiny_vit_masked(*, stride: int | None, facet: str, layer: int, device: str | torch.device) -> Backbone:
+    """The one trained without any labels, to fill in masked patches."""
+    return _load("tiny_vit_masked", stride, facet, layer, device)
+
+
+def _load(name: str, stride: int | None, facet: str, layer: int, device: str | torch.device) -> Backbone:
+    """Read the weights, which are in half precision in the file.
+
+    Raises:
+        CheckpointError: the file is missing or is not the one that was shipped.
+    """
+    path = WEIGHTS / f"{name}.safetensors"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); install the library again"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256[name]:
+        raise CheckpointError(
+            f"{path}: its SHA-256 is {found[:12]}…, not {SHA256[name][:12]}…; install the library again"
+        )
+    state = {key: tensor.float() for key, tensor in load(content).items()}
+    backbone = vit_from_state(
+        state, num_heads=6, patch_size=8, stride=stride, facet=facet, layer=layer, device=device, name=name
+    )
+    backbone.recipe = CENTRED_RECIPE
+    return backbone

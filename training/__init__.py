@@ -1,0 +1,1 @@
+"""How the shipped transformers were made. Not part of the installed package."""
