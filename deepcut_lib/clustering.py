@@ -152,7 +152,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
             losses = optimise(networks, graph, propagated, loss, self.epochs, self.learning_rate, generators)
             with torch.no_grad():
                 assignment = networks(propagated)
-                best = loss(graph, assignment).argmin(dim=1).tolist()
+                best = [0] * len(chunk)
+                if self.n_init > 1:
+                    best = loss(graph, assignment).argmin(dim=1).tolist()
             for i, start in enumerate(best):
                 one = fitted[first + i]
                 one._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))

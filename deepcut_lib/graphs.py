@@ -84,7 +84,7 @@ class Graph:
         loop = (own <= (0 if self.shift is None else self.shift)).to(columns.dtype)
         scale = (graph.degrees.unsqueeze(-1) + loop).rsqrt()
         scaled = scale * columns
-        return scale * (graph.matmul(scaled) + loop * scaled)
+        return torch.addcmul(graph.matmul(scaled), loop, scaled).mul_(scale)
 
     def negative_share(self) -> Tensor:
         """Share of entries of FFᵀ − shift below zero, (…): what a cut-off would throw away (§6)."""

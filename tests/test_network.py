@@ -1,0 +1,47 @@
+"""The network against torch's own layers."""
+
+import torch
+from torch import Tensor, nn
+
+from deepcut_lib.graphs import ncut_graph
+from deepcut_lib.network import Networks, initial_weights
+
+
+def test_equals_plain_layers_with_gradients(generator: torch.Generator) -> None:
+    weights = initial_weights(8, 6, 5, 3, generator)
+    networks = Networks([weights], batch=1, dropout=0.0)
+    propagated = torch.randn(1, 20, 8, generator=generator)
+    first, second, third = nn.Linear(8, 6), nn.Linear(6, 5), nn.Linear(5, 3)
+    for layer, name in ((first, "gcn"), (second, "mlp1"), (third, "mlp2")):
+        layer.weight.data, layer.bias.data = weights[f"{name}_weight"], weights[f"{name}_bias"]
+    plain = nn.Sequential(first, nn.ELU(), second, nn.ELU(), third, nn.Softmax(-1))
+    ours, expected = networks(propagated), plain(propagated)
+    assert torch.allclose(ours[:, 0], expected, atol=1e-6)
+    target = torch.randn(20, 3, generator=generator)
+    (ours[0, 0] * target).sum().backward()
+    (expected[0] * target).sum().backward()
+    assert networks.gcn_weight.grad is not None
+    assert torch.allclose(networks.gcn_weight.grad[0, 0], first.weight.grad, atol=1e-5)
+    assert torch.allclose(networks.mlp1_bias.grad[0, 0], second.bias.grad, atol=1e-5)
+
+
+def test_networks_are_independent(blobs: Tensor, generator: torch.Generator) -> None:
+    starts = [initial_weights(16, 8, 4, 2, generator) for _ in range(3)]
+    pictures = torch.stack([blobs, blobs.flip(0)])
+    graph = ncut_graph(pictures)
+    together = Networks(starts, batch=2, dropout=0.0)(graph.propagate(pictures))
+    assert together.shape == (2, 3, 120, 2)
+    for b in range(2):
+        for r in range(3):
+            alone = Networks([starts[r]], batch=1, dropout=0.0)(graph.propagate(pictures)[b : b + 1])
+            assert torch.allclose(together[b, r], alone[0, 0], atol=1e-6)
+
+
+def test_dropout_acts_in_training_only_and_alike_on_all_pictures(blobs: Tensor) -> None:
+    start = initial_weights(16, 8, 32, 2, torch.Generator().manual_seed(0))
+    networks = Networks([start], batch=2, dropout=0.5)
+    propagated = torch.stack([blobs, blobs])
+    trained = networks(propagated, [torch.Generator().manual_seed(1)])
+    assert torch.allclose(trained[0], trained[1])
+    assert not torch.allclose(trained, networks(propagated))
+    assert torch.equal(trained, networks(propagated, [torch.Generator().manual_seed(1)]))
