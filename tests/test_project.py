@@ -55,7 +55,7 @@ def test_readme_names_existing_files_and_commands() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", readme):
         assert (ROOT / next(filter(None, link))).exists(), link
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    commands = set(re.findall(r"\bmake ([a-z]+)\b", readme))
+    commands = set(re.findall(r"(?:^    |`)make ([a-z]+)\b", readme, re.M))
     assert {"demo", "test", "lab"} <= commands <= targets
 
 
