@@ -90,8 +90,9 @@ def segment(
         learning_rate: its step size.
         n_init: random starts, of which the one with the least loss is kept.
         normalized: centre the features over the picture and give them one length before clustering.
-        two_stage: cut foreground from background, then cut each again (§3.4), and let the border rule decide
-            on the parts.
+        two_stage: cut foreground from background, then cut each again (§3.4). Parts of the foreground that
+            the border rule takes for background become background; unlike in the published code, no part of
+            the background can turn into foreground.
         refine: sharpen the mask by the bilateral solver and keep its largest part.
         size: the size that the picture is fitted to, see `fit_image`; by default the backbone's.
         stride: distance of patches in pixels, below the patch side for a finer grid; only with a backbone
@@ -134,9 +135,9 @@ def segment(
     losses = estimator.losses_
     starts = [features.to_map(labels) for labels in estimator.start_labels_]
     labels = min(starts, key=lambda found: _foreground_cut(ncut_graph(values), found))
-    if two_stage:
-        labels = _cut_again(labels, features.values, cut, estimator.n_clusters)
     background = background_clusters(labels)
+    if two_stage:
+        labels, background = _cut_again(labels, background, features.values, cut, estimator.n_clusters)
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
     refined = refine_mask(picture, coarse) if refine and coarse.any() else None
@@ -157,14 +158,27 @@ def _foreground_cut(graph: Graph, labels: np.ndarray) -> float:
     return normalized_cut(graph, torch.from_numpy(foreground.ravel())) if foreground.any() else float("inf")
 
 
-def _cut_again(labels: np.ndarray, values: Tensor, cut: Callable[[Tensor], np.ndarray], k: int) -> np.ndarray:
-    """Cut foreground and background once more, each on a graph of its own: labels 0…2K−1 (§3.4)."""
-    foreground = ~background_clusters(labels)[labels].ravel()
+def _cut_again(
+    labels: np.ndarray, background: np.ndarray, values: Tensor, cut: Callable[[Tensor], np.ndarray], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut background and foreground once more, each on a graph of its own (§3.4).
+
+    Returns:
+        Labels, 0…K−1 for parts of the background and K…2K−1 for parts of the foreground, and which of the 2K
+        are background.
+    """
+    foreground = ~background[labels].ravel()
     parts = np.where(foreground, k, 0)
     for region in (~foreground, foreground):
         if region.sum() >= max(k, 2):  # a smaller region stays as it is
             parts[region] += cut(values[torch.from_numpy(region).to(values.device)])
-    return parts.reshape(labels.shape)
+    by_border = np.ones(2 * k, bool)
+    found = background_clusters(parts.reshape(labels.shape))
+    by_border[: len(found)] = found
+    by_border[:k] = True
+    if foreground.any() and by_border.all():  # the border would take all of it: then none of it
+        by_border[k:] = False
+    return parts.reshape(labels.shape), by_border
 
 
 @cache

@@ -66,6 +66,9 @@ def test_two_stage_cuts_foreground_and_background_again(found: Segmentation, bac
     # no part straddles the first cut
     for part in np.unique(two.labels):
         assert len(np.unique(found.foreground[two.labels == part])) == 1
+    # and no part of the background turns into foreground
+    assert two.foreground.any()
+    assert not (two.foreground & ~found.foreground).any()
 
 
 @pytest.mark.parametrize(
