@@ -142,8 +142,10 @@ class DeepCut(ClusterMixin, BaseEstimator):
         generators, starts = self._starts(in_channels)
         states = [generator.get_state() for generator in generators]
         together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
-        for first in range(0, len(features), 1 if callable(self.objective) else together):
-            chunk = features[first : first + (1 if callable(self.objective) else together)]
+        if callable(self.objective):
+            together = 1  # it is written for one graph
+        for first in range(0, len(features), together):
+            chunk = features[first : first + together]
             for generator, state in zip(generators, states, strict=True):
                 generator.set_state(state)  # every picture meets the same dropout
             graph, loss = self._graph(chunk)

@@ -134,7 +134,8 @@ def segment(
     estimator.fit(values)
     losses = estimator.losses_
     starts = [features.to_map(labels) for labels in estimator.start_labels_]
-    labels = min(starts, key=lambda found: _foreground_cut(ncut_graph(values), found))
+    graph = ncut_graph(values)  # one for all starts: W is built once
+    labels = min(starts, key=lambda found: _foreground_cut(graph, found))
     background = background_clusters(labels)
     if two_stage:
         labels, background = _cut_again(labels, background, features.values, cut, estimator.n_clusters)
