@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test check lab benchmarks clean
+.PHONY: help install demo test check lab notebooks clean
 help:            ## list what can be made
-	@grep -E '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 install: $(VENV)/.installed   ## make .venv with pinned dependencies
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -27,6 +27,11 @@ check: install   ## lint and check types
 
 lab: install     ## open JupyterLab on notebooks/
 	$(BIN)/jupyter lab notebooks
+
+notebooks: install ## run every notebook and save it with its outputs
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	  --log-level=WARN notebooks/*.ipynb
+	$(BIN)/python docs/thumbnails.py
 
 clean:           ## remove results and caches, keep .venv
 	rm -rf results .pytest_cache .mypy_cache .ruff_cache

@@ -1,38 +1,67 @@
-"""Each notebook runs from clean, and is saved complete and clean."""
+"""Each notebook runs from clean, is saved complete and clean, and its exercises can be solved."""
 
-import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LESSONS = [path for path in NOTEBOOKS if path.stem != "00_start"]
+PRIVATE = re.compile(r"(?<![.\w])/(home|root|tmp|work|Users)/")
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
-def path(request: pytest.FixtureRequest) -> Path:
-    return request.param
+def notebook(request: pytest.FixtureRequest) -> NotebookNode:
+    return nbformat.read(request.param, as_version=4)
 
 
-def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request: pytest.FixtureRequest) -> NotebookNode:
+    return nbformat.read(request.param, as_version=4)
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def result(cell: NotebookNode) -> str:
+    """What the cell's last expression shows as text."""
+    shown = [output.data.get("text/plain", "") for output in cell.outputs if "data" in output]
+    return shown[-1] if shown else ""
+
+
+def solution_of(notebook: NotebookNode, stub: NotebookNode) -> str:
+    """The code of the folded solution that follows an exercise's stub."""
+    following = notebook.cells[notebook.cells.index(stub) + 1].source
+    return re.findall(r"<summary>Solution.*?```python\n(.*?)```", following, re.S)[0]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_runs_without_error_or_warning(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}})
-    client.execute()
-    assert [output for output in outputs(notebook) if output.get("name") == "stderr"] == []
+def test_runs_without_error_or_warning_and_solutions_pass_their_checks(notebook: NotebookNode) -> None:
+    stubs = tagged(notebook, "exercise")
+    solved = [
+        new_code_cell(f"{solution_of(notebook, stub)}\n{stub.source.splitlines()[-1]}") for stub in stubs
+    ]
+    notebook.cells += solved
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
+    for stub, solution in zip(stubs, solved, strict=True):
+        assert result(stub).startswith("Not yet. "), stub.source
+        assert len(result(stub)) > 40
+        assert result(solution).startswith("Right. "), result(solution) + solution.source
 
 
-def test_is_saved_complete_and_clean(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    notebook = nbformat.reads(text, as_version=4)
+def test_is_saved_complete_and_clean(notebook: NotebookNode) -> None:
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
     assert "version" in notebook.metadata.language_info
@@ -42,6 +71,38 @@ def test_is_saved_complete_and_clean(path: Path) -> None:
     assert kinds
     assert "error" not in kinds
     assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
-    shown = json.dumps([{k: v for k, v in o.items() if k != "data"} for o in outputs(notebook)])
-    assert not re.search(r"(?<![.\w])/(home|root|tmp|work|Users)/", shown + "".join(c.source for c in code))
-    assert len(text) < 1_500_000
+    texts = [cell.source for cell in notebook.cells]
+    for output in outputs(notebook):
+        texts.append(output.get("text", ""))
+        texts += [text for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
+    assert not PRIVATE.search("\n".join(texts))
+    assert len(nbformat.writes(notebook)) < 1_500_000
+
+
+def test_every_figure_is_described_below_it(notebook: NotebookNode) -> None:
+    for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            assert following is not None and following.cell_type == "markdown", cell.source
+            caption = re.match(r"\*Figure: (.{80,}?)\*(\n|$)", following.source, re.S)
+            assert caption, f"no caption, or a short one, below:\n{cell.source}"
+            assert "ackbone" in caption[1] or "by hand" in caption[1], caption[1]
+
+
+def test_a_lesson_has_an_explorer_a_thumbnail_and_exercises(lesson: NotebookNode) -> None:
+    assert tagged(lesson, "explorer")
+    assert len(tagged(lesson, "thumbnail")) == 1
+    assert any("image/png" in output.get("data", {}) for output in tagged(lesson, "thumbnail")[0].outputs)
+    stubs = tagged(lesson, "exercise")
+    assert len(stubs) >= 4
+    assert sum("def " in stub.source for stub in stubs) >= 3
+    for stub in stubs:
+        task = lesson.cells[lesson.cells.index(stub) - 1].source
+        assert re.match(r"### Exercise \d\.\d · [★☆]{3} · \d+ minutes", task), task
+        assert "<summary>Hint 1</summary>" in task
+
+
+def test_links_lead_somewhere(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for link in re.findall(r"\]\(([^)#:]+)\)", cell.source):
+                assert (ROOT / "notebooks" / Path(link)).exists(), link

@@ -1,4 +1,4 @@
-"""Pictures of results; with `widgets`, the only module that imports matplotlib."""
+"""Pictures of results: clusters, masks and boxes."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,109 @@
+"""What a check says of an answer, and the tools that checks are made of."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and why, or what to look at."""
+
+    passed: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        return ("Right. " if self.passed else "Not yet. ") + self.message
+
+
+class NotYetError(Exception):
+    """Raised inside a check: what is wrong with the answer, in words for the learner."""
+
+
+def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Verdict]:
+    """Turn a check, which returns a sentence on what was right or raises `NotYetError`, into one that gives a
+    `Verdict` and never fails."""
+
+    @wraps(check)
+    def judged(answer: Answer) -> Verdict:
+        try:
+            return Verdict(True, check(answer))
+        except NotYetError as problem:
+            return Verdict(False, str(problem))
+
+    return judged
+
+
+def call(function: Any, *arguments: Any) -> Any:
+    """The learner's function on copies of the arguments.
+
+    Raises:
+        NotYetError: it is no function, it raises, or it returns nothing.
+    """
+    if not callable(function):
+        raise NotYetError(f"Give the function itself, without calling it; this is {function!r}.")
+    try:
+        result = function(*deepcopy(arguments))
+    except Exception as problem:
+        raise NotYetError(
+            f"Your function stops with {type(problem).__name__}: {str(problem) or 'no message'}."
+        ) from problem
+    if result is None:
+        raise NotYetError("Your function returns None: is there a return at its end?")
+    return result
+
+
+def as_array(value: Any, shape: tuple[int, ...], what: str = "The result") -> np.ndarray:
+    """An answer as a float array of the shape that it must have.
+
+    Raises:
+        NotYetError: it is missing, holds no finite numbers, or has another shape.
+    """
+    if value is None or value is Ellipsis:
+        raise NotYetError(f"{what} is still missing: put it in place of {value!r}.")
+    try:
+        plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        array = np.asarray(plain, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NotYetError(f"{what} must be numbers, not {type(value).__name__}.") from None
+    if array.shape != shape:
+        raise NotYetError(f"{what} has shape {array.shape}; it should be {shape}.")
+    if not np.isfinite(array).all():
+        raise NotYetError(f"{what} holds NaN or infinity: is something divided by zero?")
+    return array
+
+
+def agree(
+    value: Any, expected: Any, hint: str = "", *, what: str = "The result", tolerance: float = 1e-4
+) -> None:
+    """Compare an answer with the expected numbers, in shape and value.
+
+    Args:
+        value: the answer.
+        expected: what it should be.
+        hint: a sentence added where the values differ.
+        what: what the answer is called in the message.
+        tolerance: the largest difference allowed, absolute below 1 and relative above.
+
+    Raises:
+        NotYetError: it differs; the message says where and by how much.
+    """
+    wanted = as_array(expected, tuple(np.shape(expected)))
+    array = as_array(value, wanted.shape, what)
+    off = np.abs(array - wanted) / np.maximum(np.abs(wanted), 1)
+    if off.max(initial=0) > tolerance:
+        where = tuple(int(i) for i in np.unravel_index(off.argmax(), off.shape))
+        place = f" at {list(where)}" if where else ""
+        raise NotYetError(
+            f"{what} is {array[where]:.4g}{place}, expected {wanted[where]:.4g}. {hint}".rstrip()
+        )

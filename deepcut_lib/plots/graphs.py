@@ -1,0 +1,347 @@
+"""Figures of lesson 2: affinities as edges, as matrices and as maps over the picture."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from PIL import Image
+from torch import Tensor
+
+from deepcut_lib.features import PatchFeatures
+from deepcut_lib.plots.figure import blank, show
+from deepcut_lib.plots.pictures import PALETTE
+
+SIGNED = "RdBu_r"
+"""Colours of signed affinities: red attracts, blue repels, white is 0."""
+
+ATTRACTS, REPELS = (tuple(PALETTE[i] / 255) for i in (5, 0))
+"""Colours of single edges: vermillion attracts, blue repels."""
+
+STRONGEST = 10
+"""How many neighbours of a patch are outlined."""
+
+Array = np.ndarray | Tensor
+
+
+def four_nodes(
+    affinities: Sequence[Array], titles: Sequence[str], colours: Array, *, figure: Figure | None = None
+) -> Figure:
+    """Graphs of the four patches of a 2×2 picture: an edge's width is its size, its colour its sign.
+
+    Args:
+        affinities: 4×4 matrices, one for each panel; edges of 0 are not drawn.
+        titles: one for each panel.
+        colours: 2×2×3, the picture.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.2)
+    panels = figure.subplots(1, len(affinities), squeeze=False)[0]
+    largest = max(float(np.abs(_array(one)).max()) for one in affinities)
+    for axes, affinity, title in zip(panels, affinities, titles, strict=True):
+        _four_nodes(axes, _array(affinity), _array(colours).reshape(4, 3), largest)
+        axes.set_title(title, fontsize=11)
+    return figure
+
+
+def _four_nodes(axes: Axes, affinity: np.ndarray, colours: np.ndarray, largest: float) -> None:
+    places = np.array([(0, 1), (1, 1), (0, 0), (1, 0)], float)
+    for i in range(4):
+        for j in range(i + 1, 4):
+            weight = affinity[i, j]
+            if weight == 0:
+                continue
+            colour = ATTRACTS if weight > 0 else REPELS
+            axes.plot(*places[[i, j]].T, color=colour, linewidth=9 * abs(weight) / largest, zorder=1)
+            # the diagonals cross in the middle: their numbers stand a third of the way along
+            at = places[i] + (0.5 if i + j != 3 else 0.33) * (places[j] - places[i])
+            axes.text(*at, f"{weight:+.3g}", fontsize=12, ha="center", va="center", bbox=_plate(colour))
+    for i, (x, y) in enumerate(places):
+        axes.add_patch(Rectangle((x - 0.19, y - 0.19), 0.38, 0.38, color=colours[i], ec="black", zorder=3))
+        axes.text(x, y + 0.05, f"{i}", fontsize=15, weight="bold", ha="center", va="center", zorder=4)
+        axes.text(x, y - 0.1, f"self {affinity[i, i]:.3g}", fontsize=10, ha="center", va="center", zorder=4)
+    axes.set(xlim=(-0.25, 1.25), ylim=(-0.25, 1.25), aspect="equal")
+    axes.axis("off")
+
+
+def _plate(colour: object) -> dict[str, object]:
+    return {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour}
+
+
+def graph_on_picture(
+    picture: Image.Image,
+    features: PatchFeatures,
+    affinity: Array,
+    *,
+    nodes: int = 7,
+    edges: int = 100,
+    figure: Figure | None = None,
+) -> Figure:
+    """The picture under some of its graph: its strongest attractions and its strongest repulsions.
+
+    Args:
+        picture: the picture.
+        features: its features, for the grid.
+        affinity: n×n, signed.
+        nodes: of the grid's patches, so many in each direction are nodes here.
+        edges: so many at most are drawn of each sign, the strongest.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.4)
+    rows, columns = (np.linspace(0, side - 1, nodes + 2).round().astype(int)[1:-1] for side in features.grid)
+    chosen = (rows[:, None] * features.grid[1] + columns).ravel()
+    weights = _array(affinity)[np.ix_(chosen, chosen)]
+    places = np.stack([np.tile(columns, nodes), np.repeat(rows, nodes)], axis=1).astype(float)
+    first, second = np.triu_indices(len(chosen), 1)
+    for axes, sign, colour, name in zip(
+        figure.subplots(1, 2), (1, -1), (ATTRACTS, REPELS), ("attract", "repel"), strict=True
+    ):
+        strength = sign * weights[first, second]
+        kept = np.argsort(-strength, kind="stable")[:edges]
+        kept = kept[strength[kept] > 0]
+        on_grid(axes, picture.convert("L"), features, cmap="gray", vmin=-160, vmax=255)
+        lines = np.stack([places[first[kept]], places[second[kept]]], axis=1)
+        axes.add_collection(LineCollection(list(lines), colors=[colour], linewidths=1.3, alpha=0.8))
+        axes.scatter(*places.T, s=22, color="white", edgecolor="black", zorder=3)
+        axes.set_title(f"the {len(kept)} pairs that {name} each other most", fontsize=11)
+    return figure
+
+
+def affinity_histograms(
+    affinities: Sequence[Array], titles: Sequence[str], *, figure: Figure | None = None
+) -> Figure:
+    """How the affinities of graphs spread, those below zero in their own colour.
+
+    Args:
+        affinities: n×n matrices, one for each panel; each is divided by its largest entry.
+        titles: one for each panel.
+        figure: to draw in.
+    """
+    figure = blank(figure, 2.9)
+    panels = figure.subplots(1, len(affinities), sharex=True, squeeze=False)[0]
+    bins = np.linspace(-1, 1, 81)
+    for axes, affinity, title in zip(panels, affinities, titles, strict=True):
+        entries = _array(affinity).ravel()
+        relative = entries / np.abs(entries).max()
+        counts, _ = np.histogram(relative, bins)
+        share = 100 * counts / len(entries)
+        axes.bar(
+            bins[:-1], share, width=bins[1] - bins[0], align="edge", color=[REPELS] * 40 + [ATTRACTS] * 40
+        )
+        axes.axvline(0, color="black", linewidth=1)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("affinity / largest affinity", fontsize=11)
+    panels[0].set_ylabel("share of the pairs [%]", fontsize=11)
+    return figure
+
+
+def affinity_matrices(
+    affinities: Sequence[Array], titles: Sequence[str], parts: Array, *, figure: Figure | None = None
+) -> Figure:
+    """Affinity matrices with their rows and columns ordered by the parts of a partition.
+
+    Args:
+        affinities: n×n matrices, one for each panel; each is divided by the largest size of its entries.
+        titles: one for each panel.
+        parts: (n,) the part of each patch; black lines separate the parts.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.3)
+    panels = figure.subplots(1, len(affinities), squeeze=False)[0]
+    labels = _array(parts).astype(int)
+    order = np.argsort(labels, kind="stable")
+    ends = np.bincount(labels).cumsum()[:-1]
+    for axes, affinity, title in zip(panels, affinities, titles, strict=True):
+        image = _matrix(axes, _array(affinity)[np.ix_(order, order)], ends)
+        axes.set_title(title, fontsize=11)
+    figure.colorbar(image, ax=list(panels), shrink=0.85, label="affinity / largest size")
+    return figure
+
+
+def _matrix(axes: Axes, ordered: np.ndarray, ends: Sequence[int] | np.ndarray) -> AxesImage:
+    largest = np.abs(ordered).max() or 1
+    image = axes.imshow(ordered / largest, cmap=SIGNED, vmin=-1, vmax=1)
+    for end in ends:
+        axes.axhline(end - 0.5, color="black", linewidth=0.8)
+        axes.axvline(end - 0.5, color="black", linewidth=0.8)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("patch", fontsize=11)
+    axes.set_ylabel("patch", fontsize=11)
+    return image
+
+
+def degree_maps(
+    picture: Image.Image,
+    features: PatchFeatures,
+    degrees: Sequence[Array],
+    titles: Sequence[str],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """The picture, and degrees laid out on its grid, each map with a scale of its own.
+
+    Args:
+        picture: the picture.
+        features: its features, for the grid.
+        degrees: (n,) row sums, one for each map.
+        titles: one for each map.
+        figure: to draw in.
+    """
+    figure = blank(figure, 2.8)
+    panels = figure.subplots(1, 1 + len(degrees))
+    on_grid(panels[0], picture, features)
+    panels[0].set_title("picture", fontsize=11)
+    for axes, one, title in zip(panels[1:], degrees, titles, strict=True):
+        image = _degrees(axes, features.to_map(_array(one)), features)
+        axes.set_title(title, fontsize=11)
+        figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.8, label="degree")
+    return figure
+
+
+def _degrees(axes: Axes, degrees: np.ndarray, features: PatchFeatures) -> AxesImage:
+    """Magnitudes in viridis; as soon as one is negative, signed colours."""
+    largest = float(np.abs(degrees).max()) or 1.0
+    signed = degrees.min() < -1e-6 * largest
+    cmap, lowest = (SIGNED, -largest) if signed else ("viridis", 0.0)
+    return on_grid(axes, degrees, features, cmap=cmap, vmin=lowest, vmax=largest)
+
+
+def second_vectors(
+    pictures: Sequence[Image.Image],
+    features: Sequence[PatchFeatures],
+    vectors: Sequence[Array],
+    titles: Sequence[str],
+    masks: Sequence[np.ndarray | None],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Pictures above their second eigenvectors: white where the vector is 0, the mask's outline in black.
+
+    Args:
+        pictures: the pictures.
+        features: the features of each, for the grid.
+        vectors: (n,) each.
+        titles: one for each picture.
+        masks: h×w bool over the grid, or None for a picture without a mask.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.3)
+    panels = figure.subplots(2, len(pictures), squeeze=False)
+    for (above, below), picture, grid, vector, title, mask in zip(
+        panels.T, pictures, features, vectors, titles, masks, strict=True
+    ):
+        on_grid(above, picture, grid)
+        above.set_title(title, fontsize=11)
+        values = grid.to_map(_array(vector))
+        largest = float(np.abs(values).max())
+        image = on_grid(below, values / largest, grid, cmap="PuOr", vmin=-1, vmax=1)
+        if mask is not None:
+            below.add_collection(LineCollection(_outline(mask), colors="black", linewidths=1.2))
+    bar = figure.colorbar(image, ax=list(panels[1]), shrink=0.8, ticks=[-1, 0, 1])
+    bar.set_label("v / largest", fontsize=11)
+    return figure
+
+
+def _outline(mask: np.ndarray) -> list[np.ndarray]:
+    """The edges between patches inside and outside of a mask, as lines in grid coordinates."""
+    lines = [np.array([(x + 0.5, y - 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[:, 1:] ^ mask[:, :-1])]
+    lines += [np.array([(x - 0.5, y + 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[1:] ^ mask[:-1])]
+    return lines
+
+
+def graph_view(
+    picture: Image.Image,
+    features: PatchFeatures,
+    signed: Array,
+    affinity: Array,
+    vector: Array,
+    patch: tuple[int, int],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """One graph in three views: a patch's affinities over the picture, the ordered matrix, the degrees.
+
+    Args:
+        picture: the picture.
+        features: its features, for the grid.
+        signed: n×n affinities before the threshold.
+        affinity: n×n, the same after it.
+        vector: (n,) the second eigenvector: its signs are the two clusters, its values the order of the matrix.
+        patch: (row, column) of the chosen patch; its strongest neighbours are outlined.
+        figure: to draw in.
+
+    Raises:
+        ValueError: the patch is not on the grid.
+    """
+    figure = blank(figure, 3.7)
+    (h, w), (row, column) = features.grid, patch
+    if not (0 <= row < h and 0 <= column < w):
+        raise ValueError(
+            f"There is no patch in row {row}, column {column}: rows go from 0 to {h - 1}, columns to {w - 1}."
+        )
+    before, after, order = _array(signed), _array(affinity), np.argsort(_array(vector), kind="stable")
+    panels = figure.subplot_mosaic([["patch", "matrix", "degree"]])
+    _neighbours(panels["patch"], picture, features, after, row * w + column)
+
+    ends = [int((_array(vector) < 0).sum())]
+    image = _matrix(panels["matrix"], after[np.ix_(order, order)], ends)
+    panels["matrix"].set_title("affinities by cluster", fontsize=11)
+    figure.colorbar(
+        image,
+        ax=[panels["patch"], panels["matrix"]],
+        orientation="horizontal",
+        shrink=0.5,
+        label="affinity / largest size: red attracts, blue repels",
+    )
+    degrees = _degrees(panels["degree"], features.to_map(after.sum(1)), features)
+    panels["degree"].set_title("degrees", fontsize=11)
+    figure.colorbar(
+        degrees, ax=panels["degree"], orientation="horizontal", shrink=0.8, label="degree / largest affinity"
+    )
+    lost = (before != after).mean(), np.abs(before - after).sum() / np.abs(before).sum()
+    figure.suptitle(
+        f"{(before < 0).mean():.1%} of the pairs are negative; the threshold throws away {lost[0]:.1%} of "
+        f"the pairs, {lost[1]:.1%} of Σ|W|",
+        fontsize=11,
+    )
+    return figure
+
+
+def _neighbours(
+    axes: Axes, picture: Image.Image, features: PatchFeatures, affinity: np.ndarray, chosen: int
+) -> None:
+    """Row `chosen` of the affinities over the grey picture, with the strongest positive ones outlined."""
+    on_grid(axes, picture.convert("L"), features, cmap="gray")
+    own = affinity[chosen] / (np.abs(affinity).max() or 1)
+    on_grid(axes, features.to_map(own), features, cmap=SIGNED, vmin=-1, vmax=1, alpha=0.7)
+    others = np.argsort(-own, kind="stable")
+    others = others[(others != chosen) & (own[others] > 0)][:STRONGEST]
+    for index, colour, width in [(other, "black", 1.2) for other in others] + [(chosen, "lime", 2.4)]:
+        y, x = divmod(int(index), features.grid[1])
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width))
+    axes.set_title(f"patch {divmod(chosen, features.grid[1])}, {len(others)} neighbours", fontsize=11)
+
+
+def on_grid(
+    axes: Axes, shown: Image.Image | np.ndarray, features: PatchFeatures, **options: Any
+) -> AxesImage:
+    """A picture or map in the grid's coordinates, patch (row, column) at y = row, x = column.
+
+    Args:
+        axes: to draw on.
+        shown: the picture, or h×w values; it keeps the picture's own proportions.
+        features: the picture's features, for the grid.
+        **options: of `Axes.imshow`.
+    """
+    (h, w), (height, width) = features.grid, features.image_size
+    show(axes, shown, extent=(-0.5, w - 0.5, h - 0.5, -0.5), aspect=(height / h) / (width / w), **options)
+    return axes.images[-1]
+
+
+def _array(values: Array) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -1,0 +1,86 @@
+"""Every explorer in a real JupyterLab: a control moves, and the picture changes."""
+
+import shutil
+import time
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+
+from tests.browser import CHROMIUM, Lab, jupyterlab, picture, run_all
+from tests.conftest import DATA, ROOT
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if CHROMIUM is None:
+    pytest.skip("no Chromium is installed: explorers are not tried in a browser", allow_module_level=True)
+
+
+def tagged(tag: str) -> list[str]:
+    """The notebooks that have a cell with this tag, by name."""
+    return [
+        path.name
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+        if any(tag in cell.metadata.get("tags", []) for cell in nbformat.read(path, as_version=4).cells)
+    ]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (root / "data").symlink_to(DATA)
+    with jupyterlab(root, tmp_path_factory.mktemp("jupyter")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator["playwright.Page"]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        browser.close()
+
+
+def changed(explorer: "playwright.Locator", before: str) -> str:
+    """Wait until the picture is another one, and at rest; gives it."""
+    for _ in range(150):
+        now = picture(explorer)
+        time.sleep(0.2)
+        if now not in (before, "data:,") and now == picture(explorer):
+            return now
+    raise AssertionError("the picture did not change")
+
+
+@pytest.mark.parametrize("name", tagged("explorer"))
+def test_a_control_changes_the_picture(
+    name: str, lab: Lab, page: "playwright.Page", tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    try:
+        run_all(page, lab.url(f"notebooks/{name}"))
+        explorer = page.locator(".jp-OutputArea-output:has(.jupyter-matplotlib)").last
+        explorer.scroll_into_view_if_needed(timeout=30_000)
+        assert page.locator('.jp-OutputArea-output[data-mime-type$=".stderr"]').count() == 0
+        start = changed(explorer, "")
+        slider = explorer.locator(".noUi-handle").first
+        slider.focus()
+        step = (
+            "ArrowLeft"
+            if slider.get_attribute("aria-valuenow") == slider.get_attribute("aria-valuemax")
+            else "ArrowRight"
+        )
+        slider.press(step)
+        moved = changed(explorer, start)
+
+        box = explorer.locator("canvas").first.bounding_box()
+        output = explorer.bounding_box()
+        assert box is not None and output is not None
+        assert box["x"] + box["width"] <= output["x"] + output["width"] + 1
+        assert box["x"] + box["width"] <= 1280
+        if name in tagged("clickable"):
+            explorer.locator("canvas").last.click(
+                position={"x": box["width"] * 0.2, "y": box["height"] * 0.6}
+            )
+            changed(explorer, moved)
+        page.screenshot(path=str(tmp_path_factory.getbasetemp() / f"{name}.png"))
+    finally:
+        lab.stop_kernels()
