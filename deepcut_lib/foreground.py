@@ -56,6 +56,22 @@ def background_clusters(labels: np.ndarray) -> np.ndarray:
     return background
 
 
+def paper_rule(labels: np.ndarray) -> np.ndarray:
+    """Background is what lies on more than two edges (§3.2), and nothing else: (K,) bool."""
+    return touched_edges(labels) > 2
+
+
+def corner_rule(labels: np.ndarray) -> np.ndarray:
+    """Background is the cluster that holds more than two of the four corners, else cluster 0: (K,) bool.
+
+    For two clusters it is the published code's rule, which swaps them if the corners' labels sum to more
+    than 2; for more clusters that sum means nothing, and this is the nearest rule that does.
+    """
+    corners = labels[[0, 0, -1, -1], [0, -1, 0, -1]]
+    held = np.bincount(corners, minlength=labels.max() + 1)
+    return held > 2 if (held > 2).any() else np.arange(len(held)) == 0
+
+
 def foreground_box(foreground: np.ndarray, image_size: tuple[int, int]) -> Box:
     """The box round the largest connected part of the foreground, in pixels of the picture.
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from scipy.linalg import eigh
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -149,6 +151,31 @@ def normalized_cut(graph: Graph, labels: Tensor) -> float:
     inside = (members * graph.matmul(members)).sum(0)
     total = graph.degrees @ members
     return float(((total - inside) / total.clamp(min=torch.finfo(total.dtype).tiny)).sum())
+
+
+def fiedler_vector(affinity: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The classical answer to the normalised cut: the second smallest solution of (D − W) v = λ D v.
+
+    Args:
+        affinity: W, n×n, n at least 2, without negative affinities.
+
+    Returns:
+        The second and the third smallest λ (the third is infinite where there are two patches), and the (n,)
+        vector of the second. Its sign is free: here at most half of the patches are positive.
+
+    Raises:
+        ValueError: a patch has no affinity at all.
+    """
+    weights = affinity.detach().cpu().double().numpy()
+    degrees = weights.sum(axis=1)
+    if degrees.min() <= 0:
+        raise ValueError(f"Patch {degrees.argmin()} has degree 0: the eigenproblem needs positive degrees.")
+    last = min(2, len(weights) - 1)
+    values, vectors = eigh(np.diag(degrees) - weights, np.diag(degrees), subset_by_index=[0, last])
+    vector = vectors[:, 1]
+    if 2 * (vector > 0).sum() > len(vector):
+        vector = -vector
+    return np.append(values[1:], np.inf)[:2], vector
 
 
 def to_pyg(graph: Graph) -> "Data":

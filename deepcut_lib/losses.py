@@ -22,7 +22,7 @@ def ncut_loss(graph: Graph, assignment: Tensor) -> Tensor:
         assignment: S, (…, n, K).
 
     Returns:
-        (…) losses; the first term lies in [−1, 0], the second in [0, 2].
+        (…) losses; the first term lies in [−1, 0], the second in [0, √(2 − 2/√K)].
     """
     return cut_term(graph, assignment) + orthogonality_term(assignment)
 
@@ -36,7 +36,7 @@ def cut_term(graph: Graph, assignment: Tensor) -> Tensor:
 
 
 def orthogonality_term(assignment: Tensor) -> Tensor:
-    """Second term of Eq. 9: distance of SᵀS from equal, disjoint clusters, (…), in [0, 2]."""
+    """Second term of Eq. 9: distance of SᵀS from equal, disjoint clusters, (…), 0 to √(2 − 2/√K)."""
     overlap = assignment.mT @ assignment
     clusters = assignment.shape[-1]
     target = torch.eye(clusters, dtype=overlap.dtype, device=overlap.device) / clusters**0.5

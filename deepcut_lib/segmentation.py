@@ -1,15 +1,17 @@
 """A photograph to foreground and background (§3.3), in one stage or two (§3.4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE, Recipe
 from deepcut_lib.clustering import DeepCut, Loss
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
@@ -110,38 +112,102 @@ def segment(
         raise ValueError(f"{backbone.name} was loaded with stride {backbone.stride}; load it with {stride}")
     picture = load_image(image)
     features = backbone(picture, size=size, cls=False)
+    return cut(
+        [features],
+        recipe=backbone.recipe,
+        n_clusters=n_clusters,
+        objective=objective,
+        alpha=alpha,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        n_init=n_init,
+        normalized=normalized,
+        two_stage=two_stage,
+        refine_on=[picture] if refine else None,
+        random_state=random_state,
+    )[0]
 
-    recipe = backbone.recipe
+
+def cut(
+    features: Sequence[PatchFeatures],
+    *,
+    recipe: Recipe = PUBLISHED_RECIPE,
+    n_clusters: int | None = None,
+    objective: Literal["ncut", "cc"] | Loss = "ncut",
+    alpha: float = 3.0,
+    epochs: int = 10,
+    learning_rate: float | None = None,
+    n_init: int | None = None,
+    normalized: bool | None = None,
+    two_stage: bool = False,
+    refine_on: Sequence[Image.Image] | None = None,
+    random_state: int = 0,
+) -> list[Segmentation]:
+    """Segment pictures whose features are at hand; those of one grid are solved together.
+
+    Args:
+        features: each picture's, as the backbone gives them.
+        recipe: what the arguments that are None follow: the backbone's `recipe`.
+        n_clusters, objective, alpha, epochs, learning_rate, n_init, normalized, two_stage, random_state: as
+            for `segment`.
+        refine_on: the pictures, to sharpen their masks by the bilateral solver; None leaves them coarse.
+
+    Returns:
+        One result for each picture, as `segment` would give it.
+
+    Raises:
+        ValueError: a parameter is out of range, or a picture has fewer patches than clusters.
+    """
+    if refine_on is not None and len(refine_on) != len(features):
+        raise ValueError(f"{len(refine_on)} pictures for the features of {len(features)}; give one for each")
     if normalized is None:
         normalized = recipe.normalized
     if n_clusters is None:
         n_clusters = CC_CLUSTERS if objective == "cc" else recipe.n_clusters
-    estimator = DeepCut(
-        n_clusters,
-        objective,
-        alpha=alpha,
-        epochs=epochs,
-        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
-        n_init=recipe.n_init if n_init is None else n_init,
-        device=str(backbone.device),
-        random_state=random_state,
-    )
+    values = [normalize(one.values) if normalized else one.values for one in features]
+    results: list[Segmentation | None] = [None] * len(features)
+    for shape in dict.fromkeys(rows.shape for rows in values):
+        members = [i for i, rows in enumerate(values) if rows.shape == shape]
+        stacked = torch.stack([values[i] for i in members])
+        estimator = DeepCut(
+            n_clusters,
+            objective,
+            alpha=alpha,
+            epochs=epochs,
+            learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
+            n_init=recipe.n_init if n_init is None else n_init,
+            device=str(stacked.device),
+            random_state=random_state,
+        )
+        for i, fitted in zip(members, estimator.fit_batch(stacked), strict=True):
+            picture = None if refine_on is None else refine_on[i]
+            results[i] = _finish(fitted, features[i], values[i], normalized, two_stage, picture)
+    return [result for result in results if result is not None]
 
-    def cut(values: Tensor) -> np.ndarray:
-        return estimator.fit(normalize(values) if normalized else values).labels_
 
-    values = normalize(features.values) if normalized else features.values
-    estimator.fit(values)
-    losses = estimator.losses_
-    starts = [features.to_map(labels) for labels in estimator.start_labels_]
+def _finish(
+    fitted: DeepCut,
+    features: PatchFeatures,
+    values: Tensor,
+    normalized: bool,
+    two_stage: bool,
+    picture: Image.Image | None,
+) -> Segmentation:
+    """From the clusters of each start to foreground, mask and box."""
+    losses = fitted.losses_
+    starts = [features.to_map(labels) for labels in fitted.start_labels_]
     graph = ncut_graph(values)  # one for all starts: W is built once
     labels = min(starts, key=lambda found: _foreground_cut(graph, found))
     background = background_clusters(labels)
     if two_stage:
-        labels, background = _cut_again(labels, background, features.values, cut, estimator.n_clusters)
+
+        def again(rows: Tensor) -> np.ndarray:
+            return fitted.fit(normalize(rows) if normalized else rows).labels_
+
+        labels, background = _cut_again(labels, background, features.values, again, fitted.n_clusters)
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
-    refined = refine_mask(picture, coarse) if refine and coarse.any() else None
+    refined = refine_mask(picture, coarse) if picture is not None and coarse.any() else None
     return Segmentation(
         labels=labels,
         background=background,

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import ndimage
-from scipy.linalg import eigh
 
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.foreground import foreground_box
+from deepcut_lib.graphs import fiedler_vector
 from deepcut_lib.metrics import Box
 
 WEAK = 1e-5
@@ -42,9 +43,7 @@ def tokencut(features: PatchFeatures, tau: float = 0.2) -> TokenCut:
     length = np.linalg.norm(values, axis=1, keepdims=True)
     unit = values / np.maximum(length, 1e-12)
     affinity = np.where(unit @ unit.T > tau, 1.0, WEAK)
-    degrees = affinity.sum(axis=1)
-    _, vectors = eigh(np.diag(degrees) - affinity, np.diag(degrees), subset_by_index=[1, 1])
-    vector = vectors[:, 0]
+    _, vector = fiedler_vector(torch.from_numpy(affinity))
     seed = int(np.abs(vector).argmax())
     if vector[seed] < vector.mean():  # the eigenvector's sign is free: the seed is on the foreground's side
         vector = -vector

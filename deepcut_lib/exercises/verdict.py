@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +55,8 @@ def call(function: Any, *arguments: Any) -> Any:
         raise NotYetError(f"Give the function itself, without calling it; this is {function!r}.")
     try:
         result = function(*deepcopy(arguments))
+    except NotYetError:
+        raise
     except Exception as problem:
         raise NotYetError(
             f"Your function stops with {type(problem).__name__}: {str(problem) or 'no message'}."
@@ -107,3 +110,20 @@ def agree(
         raise NotYetError(
             f"{what} is {array[where]:.4g}{place}, expected {wanted[where]:.4g}. {hint}".rstrip()
         )
+
+
+class LargestTensor(TorchFunctionMode):
+    """Within it, notes how many numbers the largest tensor holds that torch's functions return.
+
+    Shows whether an answer builds the n×n matrix that it should do without.
+    """
+
+    numbers = 0
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.numel())
+        return result

@@ -4,26 +4,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.plots.figure import blank, show
-from deepcut_lib.plots.pictures import PALETTE
 
 SIGNED = "RdBu_r"
 """Colours of signed affinities: red attracts, blue repels, white is 0."""
 
-ATTRACTS, REPELS = (tuple(PALETTE[i] / 255) for i in (5, 0))
-"""Colours of single edges: vermillion attracts, blue repels."""
+ATTRACTS, REPELS = (colormaps[SIGNED](end) for end in (0.9, 0.1))
+"""Colours of single edges, the same red and blue."""
 
 STRONGEST = 10
 """How many neighbours of a patch are outlined."""
+
+CELLS = 112
+"""So many cells at most has a matrix as it is drawn, in each direction."""
 
 Array = np.ndarray | Tensor
 
@@ -59,7 +63,15 @@ def _four_nodes(axes: Axes, affinity: np.ndarray, colours: np.ndarray, largest: 
             axes.plot(*places[[i, j]].T, color=colour, linewidth=9 * abs(weight) / largest, zorder=1)
             # the diagonals cross in the middle: their numbers stand a third of the way along
             at = places[i] + (0.5 if i + j != 3 else 0.33) * (places[j] - places[i])
-            axes.text(*at, f"{weight:+.3g}", fontsize=12, ha="center", va="center", bbox=_plate(colour))
+            axes.text(
+                at[0],
+                at[1],
+                f"{weight:+.3g}".replace("-", "−"),
+                fontsize=12,
+                ha="center",
+                va="center",
+                bbox=_plate(colour),
+            )
     for i, (x, y) in enumerate(places):
         axes.add_patch(Rectangle((x - 0.19, y - 0.19), 0.38, 0.38, color=colours[i], ec="black", zorder=3))
         axes.text(x, y + 0.05, f"{i}", fontsize=15, weight="bold", ha="center", va="center", zorder=4)
@@ -78,7 +90,7 @@ def graph_on_picture(
     affinity: Array,
     *,
     nodes: int = 7,
-    edges: int = 100,
+    edges: int = 60,
     figure: Figure | None = None,
 ) -> Figure:
     """The picture under some of its graph: its strongest attractions and its strongest repulsions.
@@ -103,7 +115,7 @@ def graph_on_picture(
         strength = sign * weights[first, second]
         kept = np.argsort(-strength, kind="stable")[:edges]
         kept = kept[strength[kept] > 0]
-        on_grid(axes, picture.convert("L"), features, cmap="gray", vmin=-160, vmax=255)
+        on_grid(axes, _backdrop(picture), features, cmap="gray", vmin=-160, vmax=255, interpolation="nearest")
         lines = np.stack([places[first[kept]], places[second[kept]]], axis=1)
         axes.add_collection(LineCollection(list(lines), colors=[colour], linewidths=1.3, alpha=0.8))
         axes.scatter(*places.T, s=22, color="white", edgecolor="black", zorder=3)
@@ -134,6 +146,7 @@ def affinity_histograms(
         )
         axes.axvline(0, color="black", linewidth=1)
         axes.set_title(title, fontsize=11)
+        axes.set_xticks([-1, -0.5, 0, 0.5, 1])
         axes.set_xlabel("affinity / largest affinity", fontsize=11)
     panels[0].set_ylabel("share of the pairs [%]", fontsize=11)
     return figure
@@ -143,6 +156,8 @@ def affinity_matrices(
     affinities: Sequence[Array], titles: Sequence[str], parts: Array, *, figure: Figure | None = None
 ) -> Figure:
     """Affinity matrices with their rows and columns ordered by the parts of a partition.
+
+    A matrix of more than `CELLS` patches is drawn in cells of several, each the mean of its affinities.
 
     Args:
         affinities: n×n matrices, one for each panel; each is divided by the largest size of its entries.
@@ -163,8 +178,14 @@ def affinity_matrices(
 
 
 def _matrix(axes: Axes, ordered: np.ndarray, ends: Sequence[int] | np.ndarray) -> AxesImage:
-    largest = np.abs(ordered).max() or 1
-    image = axes.imshow(ordered / largest, cmap=SIGNED, vmin=-1, vmax=1)
+    """A matrix in at most `CELLS` cells each way, the means of their affinities."""
+    n, largest = len(ordered), np.abs(ordered).max() or 1
+    starts = np.arange(0, n, -(-n // CELLS))
+    widths = np.diff(starts, append=n)
+    sums = np.add.reduceat(np.add.reduceat(ordered / largest, starts, axis=0), starts, axis=1)
+    means = sums / (widths[:, None] * widths)
+    extent = (-0.5, n - 0.5, n - 0.5, -0.5)
+    image = axes.imshow(means, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, interpolation="nearest")
     for end in ends:
         axes.axhline(end - 0.5, color="black", linewidth=0.8)
         axes.axvline(end - 0.5, color="black", linewidth=0.8)
@@ -199,16 +220,18 @@ def degree_maps(
     for axes, one, title in zip(panels[1:], degrees, titles, strict=True):
         image = _degrees(axes, features.to_map(_array(one)), features)
         axes.set_title(title, fontsize=11)
-        figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.8, label="degree")
+        ticks = MaxNLocator(4)
+        figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.8, ticks=ticks, label="degree")
     return figure
 
 
 def _degrees(axes: Axes, degrees: np.ndarray, features: PatchFeatures) -> AxesImage:
-    """Magnitudes in viridis; as soon as one is negative, signed colours."""
-    largest = float(np.abs(degrees).max()) or 1.0
-    signed = degrees.min() < -1e-6 * largest
-    cmap, lowest = (SIGNED, -largest) if signed else ("viridis", 0.0)
-    return on_grid(axes, degrees, features, cmap=cmap, vmin=lowest, vmax=largest)
+    """Degrees of one sign in viridis, of both in the colours of signed numbers."""
+    lowest, highest = float(degrees.min()), float(degrees.max())
+    if lowest < 0 < highest:
+        highest = max(-lowest, highest)
+        return on_grid(axes, degrees, features, cmap=SIGNED, vmin=-highest, vmax=highest)
+    return on_grid(axes, degrees, features, cmap="viridis", vmin=lowest if lowest < 0 else 0, vmax=highest)
 
 
 def second_vectors(
@@ -230,7 +253,7 @@ def second_vectors(
         masks: h×w bool over the grid, or None for a picture without a mask.
         figure: to draw in.
     """
-    figure = blank(figure, 3.3)
+    figure = blank(figure, 2.5)
     panels = figure.subplots(2, len(pictures), squeeze=False)
     for (above, below), picture, grid, vector, title, mask in zip(
         panels.T, pictures, features, vectors, titles, masks, strict=True
@@ -249,8 +272,12 @@ def second_vectors(
 
 def _outline(mask: np.ndarray) -> list[np.ndarray]:
     """The edges between patches inside and outside of a mask, as lines in grid coordinates."""
-    lines = [np.array([(x + 0.5, y - 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[:, 1:] ^ mask[:, :-1])]
-    lines += [np.array([(x - 0.5, y + 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[1:] ^ mask[:-1])]
+    lines = [
+        np.array([(x + 0.5, y - 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[:, 1:] ^ mask[:, :-1])
+    ]
+    lines += [
+        np.array([(x - 0.5, y + 0.5), (x + 0.5, y + 0.5)]) for y, x in np.argwhere(mask[1:] ^ mask[:-1])
+    ]
     return lines
 
 
@@ -271,38 +298,36 @@ def graph_view(
         features: its features, for the grid.
         signed: n×n affinities before the threshold.
         affinity: n×n, the same after it.
-        vector: (n,) the second eigenvector: its signs are the two clusters, its values the order of the matrix.
+        vector: (n,) the Fiedler vector: its signs are two clusters, its values the order of the matrix.
         patch: (row, column) of the chosen patch; its strongest neighbours are outlined.
         figure: to draw in.
 
     Raises:
         ValueError: the patch is not on the grid.
     """
-    figure = blank(figure, 3.7)
     (h, w), (row, column) = features.grid, patch
     if not (0 <= row < h and 0 <= column < w):
         raise ValueError(
             f"There is no patch in row {row}, column {column}: rows go from 0 to {h - 1}, columns to {w - 1}."
         )
+    figure = blank(figure, 3.9)
     before, after, order = _array(signed), _array(affinity), np.argsort(_array(vector), kind="stable")
-    panels = figure.subplot_mosaic([["patch", "matrix", "degree"]])
-    _neighbours(panels["patch"], picture, features, after, row * w + column)
+    figure.set_layout_engine("none")  # places of their own: exact, and twice as fast as a computed layout
+    panels = {
+        name: figure.add_axes((left, 0.24, width, 0.62), label=name)
+        for name, left, width in (("patch", 0.01, 0.31), ("matrix", 0.37, 0.29), ("degree", 0.68, 0.31))
+    }
+    affinity_bar, degree_bar = (figure.add_axes((left, 0.14, 0.26, 0.03)) for left in (0.2, 0.705))
 
+    _neighbours(panels["patch"], picture, features, after, row * w + column)
     ends = [int((_array(vector) < 0).sum())]
     image = _matrix(panels["matrix"], after[np.ix_(order, order)], ends)
     panels["matrix"].set_title("affinities by cluster", fontsize=11)
-    figure.colorbar(
-        image,
-        ax=[panels["patch"], panels["matrix"]],
-        orientation="horizontal",
-        shrink=0.5,
-        label="affinity / largest size: red attracts, blue repels",
-    )
+    label = "affinity / largest size: red attracts, blue repels"
+    figure.colorbar(image, cax=affinity_bar, orientation="horizontal", label=label)
     degrees = _degrees(panels["degree"], features.to_map(after.sum(1)), features)
     panels["degree"].set_title("degrees", fontsize=11)
-    figure.colorbar(
-        degrees, ax=panels["degree"], orientation="horizontal", shrink=0.8, label="degree / largest affinity"
-    )
+    figure.colorbar(degrees, cax=degree_bar, orientation="horizontal", label="degree / largest affinity")
     lost = (before != after).mean(), np.abs(before - after).sum() / np.abs(before).sum()
     figure.suptitle(
         f"{(before < 0).mean():.1%} of the pairs are negative; the threshold throws away {lost[0]:.1%} of "
@@ -316,7 +341,7 @@ def _neighbours(
     axes: Axes, picture: Image.Image, features: PatchFeatures, affinity: np.ndarray, chosen: int
 ) -> None:
     """Row `chosen` of the affinities over the grey picture, with the strongest positive ones outlined."""
-    on_grid(axes, picture.convert("L"), features, cmap="gray")
+    on_grid(axes, _backdrop(picture), features, cmap="gray")
     own = affinity[chosen] / (np.abs(affinity).max() or 1)
     on_grid(axes, features.to_map(own), features, cmap=SIGNED, vmin=-1, vmax=1, alpha=0.7)
     others = np.argsort(-own, kind="stable")
@@ -325,6 +350,13 @@ def _neighbours(
         y, x = divmod(int(index), features.grid[1])
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width))
     axes.set_title(f"patch {divmod(chosen, features.grid[1])}, {len(others)} neighbours", fontsize=11)
+
+
+def _backdrop(picture: Image.Image) -> Image.Image:
+    """The picture in grey and small, for what is drawn over it to stand out."""
+    grey = picture.convert("L")
+    grey.thumbnail((140, 140))
+    return grey
 
 
 def on_grid(

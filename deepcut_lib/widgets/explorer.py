@@ -10,9 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import Event, MouseEvent
 from matplotlib.figure import Figure
 
+from deepcut_lib.errors import DeepCutError
 from deepcut_lib.plots.figure import WIDTH
 
 Click = Callable[[Axes, float, float], Mapping[str, Any]]
+
+
+def sized(width: int) -> dict[str, Any]:
+    """Options of a control that is so many pixels wide, its description as wide as its words."""
+    return {"style": {"description_width": "initial"}, "layout": Layout(width=f"{width}px")}
 
 
 class Explorer(VBox):
@@ -23,7 +29,7 @@ class Explorer(VBox):
 
     Args:
         draw: called as ``draw(figure=figure, **values)`` with the controls' values by name; draws in the
-            figure. A ValueError is shown above the figure, which then stays as it was cleared.
+            figure. A ValueError or DeepCutError is shown in place of the figure.
         controls: widgets with a `value`, by the name of the argument that they set.
         height: of the figure, in inches.
         width: of the figure, in inches.
@@ -86,7 +92,8 @@ class Explorer(VBox):
         self._status.value = "drawing …"
         try:
             self._draw(figure=self.figure, **self.values)
-        except ValueError as problem:
+        except (ValueError, DeepCutError) as problem:
+            self.figure.clear()  # no picture stays that belongs to other values
             self._status.value = f"<b>{escape(str(problem))}</b>"
         else:
             self._status.value = ""

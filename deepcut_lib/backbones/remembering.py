@@ -1,0 +1,27 @@
+"""A backbone that looks at each picture once: for comparing many settings on the same pictures."""
+
+from hashlib import sha256
+
+from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.features import PatchFeatures
+from deepcut_lib.images import ImageLike, Size, load_image
+
+
+class RememberingBackbone(Backbone):
+    """A backbone that computes the features of each picture once, and gives them again when asked again.
+
+    Args:
+        backbone: what computes them.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        vars(self).update(vars(backbone))
+        self._known: dict[tuple[object, ...], PatchFeatures] = {}
+
+    def __call__(self, image: ImageLike, *, size: Size | str = "default", cls: bool = True) -> PatchFeatures:
+        """As `Backbone`."""
+        picture = load_image(image)
+        key = (sha256(picture.tobytes()).digest(), picture.size, size, cls)
+        if key not in self._known:
+            self._known[key] = super().__call__(picture, size=size, cls=cls)
+        return self._known[key]

@@ -1,0 +1,70 @@
+"""Explorer of lesson 4: a picture, an objective and a border rule give edges, a box and its IoU."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ipywidgets import BoundedIntText, Dropdown
+from matplotlib.figure import Figure
+from PIL import Image
+
+from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones.remembering import RememberingBackbone
+from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
+from deepcut_lib.images import load_image
+from deepcut_lib.localization import localize
+from deepcut_lib.metrics import Box
+from deepcut_lib.plots.localization import localization_figure
+from deepcut_lib.widgets.explorer import Explorer, sized
+
+RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "more than two edges (paper)": paper_rule,
+    "edges and a quarter of the border (library)": background_clusters,
+    "four corners (published code)": corner_rule,
+}
+"""Border rules by name: h×w labels → (K,) bool, which clusters are background."""
+
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "N-cut, 2 clusters": {"objective": "ncut", "n_clusters": 2},
+    "N-cut, 3 clusters": {"objective": "ncut", "n_clusters": 3},
+    "CC, up to 10 clusters": {"objective": "cc"},
+}
+"""Options of `localize` by name."""
+
+
+def true_box(mask: Path) -> Box:
+    """The box round everything that a mask's file holds, the far edges exclusive."""
+    rows, columns = np.nonzero(np.asarray(Image.open(mask).convert("L")) > 127)
+    return (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+
+
+def explore_localization(data: Path, backbone: Backbone) -> Explorer:
+    """Choose a picture, an objective, a border rule and a seed; see the edges counted, the box and its IoU.
+
+    Args:
+        data: a folder with `images` and `masks`; a picture without a mask has no true box.
+        backbone: what describes the patches; a `RememberingBackbone` keeps what it knows already.
+    """
+    remembering = backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
+    images = {path.stem: path for path in sorted((data / "images").glob("*.jpg"))}
+    masks = {path.stem: path for path in (data / "masks").glob("*.png")}
+
+    def draw(*, figure: Figure, picture: str, objective: str, rule: str, seed: int) -> Figure:
+        figure.clear()
+        shown = load_image(images[picture])
+        found = localize(shown, backbone=remembering, random_state=seed, **OBJECTIVES[objective])
+        labels = found.segmentation.labels
+        background = RULES[rule](labels)
+        box = foreground_box(~background[labels], (shown.height, shown.width))
+        truth = true_box(masks[picture]) if picture in masks else None
+        return localization_figure(shown, labels, background, box, truth, figure=figure)
+
+    usual = f"N-cut, {backbone.recipe.n_clusters} clusters"
+    controls = {
+        "picture": Dropdown(options=list(images), description="picture", **sized(300)),
+        "objective": Dropdown(options=list(OBJECTIVES), value=usual, description="objective", **sized(300)),
+        "rule": Dropdown(options=list(RULES), value=list(RULES)[1], description="border rule", **sized(420)),
+        "seed": BoundedIntText(value=0, min=0, max=999, description="seed", **sized(110)),
+    }
+    return Explorer(draw, controls, height=3.0)

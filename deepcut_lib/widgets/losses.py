@@ -1,0 +1,147 @@
+"""Explorer of lesson 3: the assignments as they form, epoch by epoch."""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from ipywidgets import Dropdown, FloatText, IntSlider, IntText, Play, link
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from deepcut_lib.backbones import Backbone
+from deepcut_lib.clustering import DeepCut, optimise
+from deepcut_lib.features import PatchFeatures, normalize
+from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
+from deepcut_lib.images import load_image
+from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
+from deepcut_lib.network import Networks, initial_weights
+from deepcut_lib.plots.losses import training_figure
+from deepcut_lib.widgets.explorer import Explorer, sized
+
+EPOCHS = 40
+"""How far the explorer goes: the paper stops at 10 for two clusters, and at 100 for parts."""
+
+
+def training_history(values: Tensor, estimator: DeepCut, seed: int) -> tuple[Tensor, dict[str, np.ndarray]]:
+    """What `DeepCut.fit` does with one start, with every epoch kept.
+
+    Args:
+        values: n×d features.
+        estimator: its settings, those of the starts apart; the objective is "ncut" or "cc".
+        seed: of the start and the dropout.
+
+    Returns:
+        S before the first step and after each, (epochs + 1, n, K), without dropout, as `DeepCut` with so many
+        epochs and this seed would have it; and its losses by name, (epochs + 1,) each: of "ncut" the loss and
+        the two terms, of "cc" the loss divided by the number of pairs.
+    """
+    features = values.unsqueeze(0)
+    correlation = estimator.objective == "cc"
+    graph = cc_graph(features, estimator.alpha) if correlation else ncut_graph(features)
+    loss = cc_loss if correlation else ncut_loss
+    generator = torch.Generator().manual_seed(seed)
+    sizes = (estimator.hidden_channels, estimator.mlp_channels, estimator.n_clusters)
+    start = initial_weights(values.shape[1], *sizes, generator)
+    networks = Networks([start], batch=1, dropout=estimator.dropout)
+    propagated = graph.propagate(graph.features)
+    kept: list[Tensor] = []
+
+    def watched(graph: Graph, assignment: Tensor) -> Tensor:
+        with torch.no_grad():
+            kept.append(networks(propagated)[0, 0])
+        return loss(graph, assignment)
+
+    optimise(networks, graph, propagated, watched, estimator.epochs, estimator.learning_rate, [generator])
+    with torch.no_grad():
+        kept.append(networks(propagated)[0, 0])
+    history = torch.stack(kept)
+    if correlation:
+        return history, {"loss per pair (Eq. 10)": cc_loss(graph, history[None])[0].numpy() / graph.n**2}
+    terms = {"first term": cut_term(graph, history[None])[0], "second term": orthogonality_term(history)}
+    curves = {"loss (Eq. 9)": terms["first term"] + terms["second term"], **terms}
+    return history, {name: curve.numpy() for name, curve in curves.items()}
+
+
+def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
+    """Play through the epochs of one picture, and change what is optimised.
+
+    Args:
+        backbone: gives the features; its recipe says whether they are centred, and the learning rate.
+        paths: the pictures to choose from.
+    """
+    recipe = backbone.recipe
+
+    @cache
+    def seen(path: Path) -> tuple[Image.Image, PatchFeatures, Tensor]:
+        picture = load_image(path)
+        features = backbone(picture, cls=False)
+        values = normalize(features.values) if recipe.normalized else features.values
+        picture.thumbnail((320, 320))
+        return picture, features, values.cpu()
+
+    @lru_cache(maxsize=24)
+    def solved(
+        path: Path, objective: Literal["ncut", "cc"], clusters: int, alpha: float, seed: int
+    ) -> tuple[Tensor, dict[str, np.ndarray]]:
+        estimator = DeepCut(
+            clusters,
+            objective,
+            alpha=alpha,
+            epochs=EPOCHS,
+            learning_rate=recipe.learning_rate,
+        )
+        return training_history(seen(path)[2], estimator, seed)
+
+    def draw(
+        picture: Path,
+        objective: Literal["ncut", "cc"],
+        clusters: int,
+        alpha: float,
+        seed: int,
+        epoch: int,
+        *,
+        figure: Figure,
+    ) -> Figure:
+        shown, features, _ = seen(picture)
+        history, curves = solved(picture, objective, clusters, alpha, seed)
+        settings = (
+            f"CC, at most {clusters} clusters, alpha {alpha:g}"
+            if objective == "cc"
+            else f"N-cut, K={clusters}"
+        )
+        return training_figure(
+            shown,
+            features.to_map(history[epoch]),
+            curves,
+            epoch,
+            f"{picture.stem}, {settings}, seed {seed} ({backbone.name})",
+            figure=figure,
+        )
+
+    controls = {
+        "picture": Dropdown(
+            options=[(path.stem, path) for path in paths], description="picture", **sized(200)
+        ),
+        "objective": Dropdown(
+            options=[("N-cut", "ncut"), ("CC", "cc")], description="objective", **sized(145)
+        ),
+        "clusters": IntSlider(
+            recipe.n_clusters, 2, 10, description="K", continuous_update=False, **sized(210)
+        ),
+        "alpha": FloatText(3.0, step=0.5, description="alpha", disabled=True, **sized(110)),
+        "seed": IntText(0, description="seed", **sized(100)),
+        "epoch": IntSlider(10, 0, EPOCHS, description="epoch", **sized(400)),
+    }
+    controls["objective"].observe(
+        lambda change: setattr(controls["alpha"], "disabled", change["new"] != "cc"), "value"
+    )
+    explorer = Explorer(draw, controls, height=4.2)
+    play = Play(value=10, min=0, max=EPOCHS, interval=500)
+    link((play, "value"), (controls["epoch"], "value"))
+    row = explorer.children[0]
+    row.children = (*row.children[:-1], play, controls["epoch"])
+    return explorer
