@@ -1,8 +1,6 @@
-"""The command line: ``python -m deepcut_lib segment|localize|doctor``."""
+"""The command line: ``python -m deepcut_lib segment|localize|parts|cluster|evaluate|doctor``."""
 
 import argparse
-import hashlib
-import io
 import json
 import sys
 import time
@@ -16,8 +14,18 @@ from tqdm import tqdm
 
 from deepcut_lib import __version__
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
+from deepcut_lib.cli_sets import (
+    add_cluster_arguments,
+    add_parts_arguments,
+    digest,
+    encoded,
+    named,
+    run_cluster,
+    run_parts,
+)
 from deepcut_lib.doctor import run_doctor
 from deepcut_lib.errors import DeepCutError, ImageError
+from deepcut_lib.evaluation import command as evaluation
 from deepcut_lib.files import write_whole
 from deepcut_lib.gallery import gallery_page
 from deepcut_lib.images import find_images, load_image
@@ -34,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "doctor":
             return run_doctor()
+        if options.command == "evaluate":
+            return evaluation.run_command(options)
+        if options.command == "parts":
+            return run_parts(options)
+        if options.command == "cluster":
+            return run_cluster(options)
         return _run_folder(options)
     except (DeepCutError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,28 +64,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    shared = _shared_options()
+    sources, shared = _source_options(), _clustering_options()
     commands.add_parser(
         "segment",
-        parents=[shared],
+        parents=[sources, shared],
         help="foreground masks of pictures",
         description="Write each picture's mask, clusters, box and overlay, and a page to look through.",
     )
     commands.add_parser(
         "localize",
-        parents=[shared],
+        parents=[sources, shared],
         help="one box for each picture",
         description="The same files; what is reported and scored is the box round the main object.",
     )
+    add_parts_arguments(
+        commands.add_parser(
+            "parts",
+            parents=[sources],
+            help="the same parts in all pictures",
+            description="Cut each picture's foreground into parts that mean the same in every picture.",
+        )
+    )
+    add_cluster_arguments(
+        commands.add_parser(
+            "cluster",
+            parents=[sources],
+            help="clusters of pictures, their number found",
+            description="Sort pictures into clusters by what they show, without a number of clusters.",
+        )
+    )
+    evaluation.add_arguments(commands.add_parser("evaluate", help=evaluation.HELP))
     commands.add_parser("doctor", help="check versions, devices, backbones, data and widgets")
     return parser
 
 
-def _shared_options() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+def _source_options() -> argparse.ArgumentParser:
+    """What every command on pictures takes."""
+    shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("paths", nargs="+", type=Path, metavar="PATHS", help="pictures, or folders of them")
     shared.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
-    shared.add_argument("--masks", type=Path, metavar="DIR", help="true masks NAME.png, to score against")
+    shared.add_argument("--seed", type=int, default=0, help="seed of the random starts (default: 0)")
+    shared.add_argument("--overwrite", action="store_true", help="do finished pictures again")
 
     features = shared.add_argument_group("features")
     features.add_argument(
@@ -84,7 +117,13 @@ def _shared_options() -> argparse.ArgumentParser:
     features.add_argument("--stride", type=int, metavar="PX", help="patch distance, below the patch side")
     features.add_argument("--size", type=int, metavar="PX", help="side that pictures are resized to")
     features.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    return shared
 
+
+def _clustering_options() -> argparse.ArgumentParser:
+    """What cutting single pictures takes besides."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--masks", type=Path, metavar="DIR", help="true masks NAME.png, to score against")
     clustering = shared.add_argument_group("clustering")
     clustering.add_argument(
         "--objective", choices=["ncut", "cc"], default="ncut", help="Eq. 9 or Eq. 10 (default: ncut)"
@@ -96,14 +135,12 @@ def _shared_options() -> argparse.ArgumentParser:
     clustering.add_argument("--epochs", type=int, default=10, help="optimisation steps (default: 10)")
     clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
     clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
-    clustering.add_argument("--seed", type=int, default=0, help="seed of the random starts (default: 0)")
-    shared.add_argument("--overwrite", action="store_true", help="do finished pictures again")
     return shared
 
 
 def _run_folder(options: argparse.Namespace) -> int:
     """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
-    pictures = _named(find_images(*options.paths))
+    pictures = named(find_images(*options.paths))
     backbone = load_backbone(
         options.backbone, checkpoint=options.checkpoint, stride=options.stride, device=options.device
     )
@@ -169,7 +206,7 @@ def _process(
     row = {
         "name": name,
         "picture": path.name,
-        "sha256": _digest(path),
+        "sha256": digest(path),
         "masks": str(options.masks) if options.masks else None,
         "settings": settings,
         "n_clusters": found.n_clusters,
@@ -185,7 +222,7 @@ def _process(
         "labels": label_picture(found),
         "overlay": overlay(picture, found.mask, found.box),
     }.items():
-        write_whole(options.out / (name + _KINDS[kind]), _encoded(shown, _KINDS[kind]))
+        write_whole(options.out / (name + _KINDS[kind]), encoded(shown, _KINDS[kind]))
     # Last, so that it vouches for the others
     write_whole(options.out / f"{name}.json", json.dumps(row, indent=1) + "\n")
     return {**row, "kept": False}
@@ -201,24 +238,13 @@ def _finished(
         row = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
         same = (
             row["settings"] == settings
-            and row["sha256"] == _digest(path)
+            and row["sha256"] == digest(path)
             and row["masks"] == (str(options.masks) if options.masks else None)
             and all((options.out / row[kind]).exists() for kind in _KINDS)
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return {**row, "kept": True} if same else None
-
-
-def _named(paths: list[Path]) -> dict[str, Path]:
-    """A name for each picture's results: its stem, numbered where two pictures share one."""
-    named: dict[str, Path] = {}
-    for path in paths:
-        name, number = path.stem, 2
-        while name in named:
-            name, number = f"{path.stem}-{number}", number + 1
-        named[name] = path
-    return named
 
 
 def _true_mask(folder: Path, path: Path, picture: Image.Image) -> np.ndarray | None:
@@ -280,13 +306,3 @@ def _summary(
 def _captioned(row: dict[str, Any]) -> dict[str, Any]:
     score = "" if row["score"] is None else f", IoU {row['score']:.3f}"
     return {**row, "caption": f"{row['n_clusters']} clusters{score}"}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _encoded(picture: Image.Image, ending: str) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG" if ending.endswith(".jpg") else "PNG", quality=90)
-    return buffer.getvalue()

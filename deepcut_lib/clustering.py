@@ -1,6 +1,6 @@
 """The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -22,6 +22,9 @@ DENSE_BYTES = 512 * 2**20
 
 BATCH_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
 """Affinities solved together. On a CPU they should stay in the cache; on a GPU many pictures fill it."""
+
+JOINT_PATCHES = 1024
+"""Patches of a mini-batch of `DeepCut.fit_jointly`."""
 
 
 class DeepCut(ClusterMixin, BaseEstimator):
@@ -118,6 +121,58 @@ class DeepCut(ClusterMixin, BaseEstimator):
             self._solve(fitted, torch.stack(rows))
         return fitted
 
+    def fit_jointly(self, pictures: Sequence[Any]) -> Self:
+        """Fit one network to the patches of many pictures, so that a label means the same in all (§4).
+
+        Messages run inside each picture, as they do in `predict`; the loss is taken over mini-batches of
+        `JOINT_PATCHES` patches drawn from all pictures, whose affinities reach across them. An epoch meets
+        every patch once.
+
+        Args:
+            pictures: n_i×d features of each picture; the numbers of patches may differ. Features that are
+                centred should be centred over all pictures: what one picture's mean removes is lost to the
+                comparison with others.
+
+        Returns:
+            This estimator; `labels_` and `assignments_` hold the patches of all pictures in turn, `losses_`
+            the mean over each epoch's mini-batches.
+
+        Raises:
+            ValueError: no picture, features that are no finite n×d matrices of one d, fewer patches than
+                clusters, a callable objective, or a parameter out of range.
+        """
+        if not len(pictures):
+            raise ValueError("fit_jointly needs the features of at least one picture")
+        if callable(self.objective):
+            raise ValueError("fit_jointly takes objective 'ncut' or 'cc', not a callable")
+        rows = [self._validate(X, reset=i == 0, least=1) for i, X in enumerate(pictures)]
+        features = torch.cat(rows)
+        self._check_parameters(len(features))
+        generators, starts = self._starts(features.shape[1])
+        networks = Networks(starts, batch=1, dropout=self.dropout).to(features.device)
+        optimizer = torch.optim.AdamW(networks.parameters(), lr=self.learning_rate, fused=True)
+        propagated = torch.cat([self._propagate(x.unsqueeze(0))[0] for x in rows])
+        batches = max(round(len(features) / JOINT_PATCHES), 1)
+        history = []
+        for _ in range(self.epochs):
+            order = torch.randperm(len(features), generator=generators[0]).to(features.device)
+            losses = []
+            for chosen in order.tensor_split(batches):
+                graph, loss = self._graph(features[chosen].unsqueeze(0))
+                near = propagated[chosen].unsqueeze(0)
+                losses.append(_step(networks, optimizer, graph, near, loss, generators))
+            history.append(torch.stack(losses).mean(0))
+        with torch.no_grad():
+            totals = torch.zeros(self.n_init)
+            for chosen in order.tensor_split(batches):
+                graph, loss = self._graph(features[chosen].unsqueeze(0))
+                totals += loss(graph, networks(propagated[chosen].unsqueeze(0)))[0].cpu()
+            assignment = networks(propagated.unsqueeze(0))[0]
+        start = int(totals.argmin())
+        self._keep(assignment[start], torch.stack(history)[:, 0, start], networks.weights(0, start))
+        self.start_labels_ = assignment.argmax(-1).cpu().numpy()
+        return self
+
     def predict(self, X: Any) -> np.ndarray:
         """Label other features with the fitted network, without training (§4).
 
@@ -129,10 +184,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         features = self._validate(X, reset=False)
-        graph, _ = self._graph(features.unsqueeze(0))
         network = Networks([self.weights_], batch=1, dropout=0.0).to(features.device)
         with torch.no_grad():
-            assignment = network(graph.propagate(graph.features))
+            assignment = network(self._propagate(features.unsqueeze(0)))
         return assignment[0, 0].argmax(-1).cpu().numpy()
 
     def _solve(self, fitted: list[Self], features: Tensor) -> None:
@@ -169,6 +223,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.n_clusters_found_ = len(np.unique(self.labels_))
         self.weights_ = {name: tensor.cpu() for name, tensor in weights.items()}
 
+    def _propagate(self, features: Tensor) -> Tensor:
+        """Â F of B×n×d features."""
+        graph, _ = self._graph(features)
+        return graph.propagate(graph.features)
+
     def _graph(self, features: Tensor) -> tuple[Graph, Loss]:
         dense = self.memory == "dense" or (
             self.memory == "auto" and 4 * features.shape[-2] ** 2 <= DENSE_BYTES
@@ -191,7 +250,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         sizes = (in_channels, self.hidden_channels, self.mlp_channels, self.n_clusters)
         return generators, [initial_weights(*sizes, generator) for generator in generators]
 
-    def _validate(self, X: Any, *, reset: bool) -> Tensor:
+    def _validate(self, X: Any, *, reset: bool, least: int | None = None) -> Tensor:
         device = resolve_device(self.device)
         if isinstance(X, Tensor) and X.device.type != "cpu":
             if not torch.isfinite(X).all():
@@ -202,9 +261,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if isinstance(X, Tensor):
             X = X.detach().numpy()
         # predict takes a single patch, fit needs two to have anything to cut
-        checked = validate_data(
-            self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=2 if reset else 1
-        )
+        least = least or (2 if reset else 1)
+        checked = validate_data(self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=least)
         return torch.from_numpy(checked).to(device)
 
     def _check_parameters(self, n: int) -> None:
@@ -248,15 +306,24 @@ def optimise(
         (epochs, B, R) losses, each before its step.
     """
     optimizer = torch.optim.AdamW(networks.parameters(), lr=learning_rate, fused=True)
-    history = []
+    steps = [_step(networks, optimizer, graph, propagated, loss, generators) for _ in range(epochs)]
+    return torch.stack(steps)
+
+
+def _step(
+    networks: Networks,
+    optimizer: torch.optim.Optimizer,
+    graph: Graph,
+    propagated: Tensor,
+    loss: Loss,
+    generators: list[torch.Generator],
+) -> Tensor:
     with torch.enable_grad():
-        for _ in range(epochs):
-            losses = loss(graph, networks(propagated, generators))
-            optimizer.zero_grad()
-            losses.sum().backward()  # the networks share nothing, so the sum's gradient is each one's own
-            optimizer.step()
-            history.append(losses.detach())
-    return torch.stack(history)
+        losses = loss(graph, networks(propagated, generators))
+        optimizer.zero_grad()
+        losses.sum().backward()  # the networks share nothing, so the sum's gradient is each one's own
+        optimizer.step()
+    return losses.detach()
 
 
 def _on_single_graphs(objective: Loss) -> Loss:

@@ -1,8 +1,11 @@
-"""How good a mask or a box is, against the truth."""
+"""How good a mask, a box or a clustering is, against the truth."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix
 
 Box = tuple[int, int, int, int]
 """(x1, y1, x2, y2) in pixels, the far edges exclusive."""
@@ -45,3 +48,99 @@ def corloc(predicted: Sequence[Box], truths: Sequence[Sequence[Box]]) -> float:
         any(box_iou(box, true) >= 0.5 for true in boxes) for box, boxes in zip(predicted, truths, strict=True)
     ]
     return sum(hits) / len(hits)
+
+
+class ClusterScores(NamedTuple):
+    """How well clusters match classes.
+
+    Attributes:
+        n_clusters: how many clusters were found. Purity rises with it, so it belongs beside it.
+        purity: see `purity`.
+        nmi: normalised mutual information, arithmetic mean; 0 for independent labels, 1 for the same.
+        ari: adjusted Rand index; 0 on average for random labels, 1 for the same.
+    """
+
+    n_clusters: int
+    purity: float
+    nmi: float
+    ari: float
+
+
+def purity(truth: Sequence[object] | np.ndarray, labels: Sequence[int] | np.ndarray) -> float:
+    """Share of items that belong to the commonest class of their cluster: 1 if no cluster mixes classes.
+
+    Args:
+        truth: (n,) classes, numbers or names.
+        labels: (n,) clusters.
+
+    Raises:
+        ValueError: the two differ in length, or are empty.
+    """
+    counts = contingency_matrix(*_paired(truth, labels))
+    return float(counts.max(axis=0).sum() / counts.sum())
+
+
+def cluster_scores(truth: Sequence[object] | np.ndarray, labels: Sequence[int] | np.ndarray) -> ClusterScores:
+    """Purity, NMI and ARI of clusters against true classes, with the number of clusters.
+
+    Args:
+        truth: (n,) classes, numbers or names.
+        labels: (n,) clusters.
+
+    Raises:
+        ValueError: the two differ in length, or are empty.
+    """
+    truth, labels = _paired(truth, labels)
+    return ClusterScores(
+        n_clusters=len(np.unique(labels)),
+        purity=purity(truth, labels),
+        nmi=float(normalized_mutual_info_score(truth, labels)),
+        ari=float(adjusted_rand_score(truth, labels)),
+    )
+
+
+def labels_at(labels: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The labels under some points of a picture.
+
+    Args:
+        labels: H×W.
+        points: (m, 2), x and y in pixels; pixel (0, 0) reaches from 0 to 1. Points beyond the picture take
+            the nearest pixel.
+
+    Returns:
+        (m,) labels.
+    """
+    points = np.asarray(points, float).reshape(-1, 2)
+    columns, rows = (
+        np.clip(np.floor(points[:, axis]).astype(int), 0, labels.shape[1 - axis] - 1) for axis in (0, 1)
+    )
+    return labels[rows, columns]
+
+
+def keypoint_scores(
+    parts: Sequence[Sequence[int] | np.ndarray], labels: Sequence[Sequence[int] | np.ndarray]
+) -> ClusterScores:
+    """NMI and ARI of parts by key points (§5.3): all visible points of all pictures pooled.
+
+    Labels must mean the same in every picture to score at all.
+
+    Args:
+        parts: for each picture the true part of each visible key point.
+        labels: for each picture the labels found there (see `labels_at`). Leaving out the points that were
+            found to be background scores the parts alone ("FG"); with them it is the whole picture ("Full").
+
+    Raises:
+        ValueError: numbers of pictures or points differ, or there is no point at all.
+    """
+    if len(parts) != len(labels) or any(len(a) != len(b) for a, b in zip(parts, labels, strict=True)):
+        raise ValueError("give one label for each key point of each picture")
+    if not sum(map(len, parts)):
+        raise ValueError("there are no key points to score")
+    return cluster_scores(np.concatenate([*parts]), np.concatenate([*labels]))
+
+
+def _paired(truth: object, labels: object) -> tuple[np.ndarray, np.ndarray]:
+    classes, clusters = np.asarray(truth).ravel(), np.asarray(labels).ravel()
+    if len(classes) != len(clusters) or not len(classes):
+        raise ValueError(f"{len(clusters)} labels for {len(classes)} true classes; give one for each item")
+    return classes, clusters

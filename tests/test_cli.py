@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcut_lib import cli, segmentation
+from deepcut_lib import cli, cli_sets, segmentation
 from deepcut_lib.cli import main
 
 FAST = ["--backbone", "pixels", "--size", "128"]
@@ -204,3 +204,72 @@ def test_refined_and_two_stage_runs(folder: Path) -> None:
     assert settings["two_stage"]
     assert settings["refine"]
     assert settings["objective"] == "cc"
+
+
+def test_parts_of_many_pictures(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (60, 40), "teal").save(folder / "images" / "blank.png")
+    (folder / "images" / "empty.jpg").touch()
+    assert run(folder, "--k", "2", "--epochs", "5", command="parts") == 1
+    printed = capsys.readouterr()
+    assert re.search(r"not done: .*empty\.jpg", printed.err)
+    assert "blank: no foreground was found" in printed.out
+    assert "4 pictures with pixels, 2 parts, joint, seed 0; 1 without parts; 1 not done." in printed.out
+    out = folder / "out"
+    row = json.loads((out / "one.json").read_text())
+    assert row["n_parts"] in (1, 2)
+    assert sum(row["shares"]) == pytest.approx(1)
+    for name in re.findall(r'src="([^"]+)"', (out / "index.html").read_text()):
+        assert (out / name).exists()
+    with Image.open(out / row["labels"]) as labels:
+        assert labels.size == (128, 96)
+    first = (out / "one_parts.png").read_bytes()
+
+    monkeypatch.setattr(cli_sets, "segment", None)  # nothing is extracted twice
+    (folder / "images" / "empty.jpg").unlink()
+    assert run(folder, "--k", "2", "--epochs", "5", command="parts") == 0
+    assert "4 kept from before" in capsys.readouterr().out
+    assert (out / "one_parts.png").read_bytes() == first
+    for mode in ("sequential", "shared-start"):
+        assert run(folder, "--k", "2", "--epochs", "2", "--mode", mode, command="parts") == 0
+    (out / "features" / "two.npz").write_bytes(b"half a file")
+    monkeypatch.undo()
+    assert run(folder, "--k", "2", "--epochs", "2", command="parts") == 0
+    assert "3 kept from before" in capsys.readouterr().out
+
+
+def test_clusters_of_many_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name, colour in {"red": (200, 30, 30), "blue": (30, 30, 200)}.items():
+        (folder / "images" / name).mkdir()
+        for i in range(4):
+            noise = np.clip(rng.normal(colour, 15, (40, 50, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(noise).save(folder / "images" / name / f"{i}.png")
+    for path in (folder / "images").glob("*.jpg"):
+        path.unlink()
+    (folder / "images" / "not.png").write_text("no picture")
+    command = ["cluster", str(folder / "images"), "--out", str(folder / "out"), *FAST, "--by-folder"]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert re.search(r"not done: .*not\.png", printed.err)
+    assert "8 pictures in 2 clusters with pixels, α=12, seed 0; purity 1.000, NMI 1.000" in printed.out
+    table = (folder / "out" / "clusters.csv").read_text()
+    assert table.splitlines()[0] == "name,picture,cluster"
+    assert len(table.splitlines()) == 9
+    page = (folder / "out" / "index.html").read_text()
+    assert page.count("<h2>Cluster") == 2
+    assert "not.png" in page
+    for name in re.findall(r'src="([^"]+)"', page):
+        assert (folder / "out" / name).exists()
+
+    (folder / "images" / "not.png").unlink()
+    assert main(command) == 0
+    assert "8 kept from before" in capsys.readouterr().out
+    assert (folder / "out" / "clusters.csv").read_text() == table
+    assert main([*command, "--alpha", "0.5"]) == 1
+    assert "error: alpha must be at least 1" in capsys.readouterr().err
+    for path in (folder / "images").rglob("*.png"):
+        path.write_bytes(b"")
+    assert main(command) == 1
+    assert "No picture could be used" in capsys.readouterr().out

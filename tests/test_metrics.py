@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from deepcut_lib.metrics import box_iou, corloc, mask_iou
+from deepcut_lib.metrics import (
+    box_iou,
+    cluster_scores,
+    corloc,
+    keypoint_scores,
+    labels_at,
+    mask_iou,
+    purity,
+)
 
 
 def test_mask_iou() -> None:
@@ -31,3 +39,43 @@ def test_corloc_counts_a_hit_on_any_box_from_one_half_on() -> None:
     assert corloc([half, half], [truth, []]) == 0.5
     with pytest.raises(ValueError, match="one box each"):
         corloc([half], [truth, truth])
+
+
+def test_purity_counts_the_commonest_class_of_each_cluster() -> None:
+    truth = ["shoe", "shoe", "bag", "bag", "bag", "belt"]
+    assert purity(truth, [0, 0, 0, 1, 1, 1]) == 4 / 6
+    assert purity(truth, [0] * 6) == 3 / 6
+    assert purity(truth, range(6)) == 1  # why the number of clusters stands beside it
+    for wrong in ([0, 1], []):
+        with pytest.raises(ValueError, match="one for each item"):
+            purity(truth, wrong)
+    with pytest.raises(ValueError, match="0 labels"):
+        cluster_scores([], [])
+
+
+def test_cluster_scores_of_known_cases() -> None:
+    truth = np.repeat([0, 1], 4)
+    assert cluster_scores(truth, 1 - truth) == (2, 1.0, 1.0, 1.0)
+    assert cluster_scores(truth, np.zeros(8, int)) == (1, 0.5, 0.0, 0.0)
+    assert cluster_scores(truth, np.tile([0, 1], 4)) == pytest.approx((2, 0.5, 0.0, -1 / 6), abs=1e-9)
+    # arithmetic mean: H(truth) = ln 2, H(labels) = ln 4, shared ln 2
+    assert cluster_scores(truth, np.repeat([0, 1, 2, 3], 2)).nmi == pytest.approx(2 / 3)
+
+
+def test_labels_at_reads_the_pixel_that_a_point_lies_in() -> None:
+    labels = np.arange(12).reshape(3, 4)
+    points = np.array([(0, 0), (0.99, 0.99), (1, 0), (3.5, 2.5), (4.2, 9), (-1, 1)])
+    assert labels_at(labels, points).tolist() == [0, 0, 1, 11, 11, 4]
+    assert labels_at(labels, np.empty((0, 2))).tolist() == []
+
+
+def test_keypoints_are_pooled_over_pictures() -> None:
+    beak_and_tail = [[3, 9], [9, 3], [3]]
+    assert keypoint_scores(beak_and_tail, [[1, 2], [2, 1], [1]])[2:] == (1.0, 1.0)
+    # right in each picture, but named anew: nothing is shared
+    assert keypoint_scores(beak_and_tail[:2], [[1, 2], [1, 2]]).nmi == pytest.approx(0, abs=1e-9)
+    assert keypoint_scores([[3, 9], []], [[1, 2], []]).n_clusters == 2
+    with pytest.raises(ValueError, match="one label for each key point"):
+        keypoint_scores([[1, 2]], [[1]])
+    with pytest.raises(ValueError, match="no key points"):
+        keypoint_scores([[]], [[]])

@@ -1,0 +1,140 @@
+"""Parts: do labels mean the same in every picture, and what is training once worth?
+
+``python -m benchmarks.parts ROOT [PREFIX]``, where ROOT holds pictures in ``images/`` and masks of the same
+names in ``masks/``; PREFIX chooses pictures by the beginning of their names. Parts are cut out of the true
+masks, so that only their labels are judged: by patches of other pictures that look alike to another backbone.
+These sets have no key points; for those of CUB: ``python -m deepcut_lib evaluate 3``.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from deepcut_lib import load_backbone
+from deepcut_lib.backbones import Backbone
+from deepcut_lib.baselines import spectral
+from deepcut_lib.clustering import optimise
+from deepcut_lib.features import PatchFeatures
+from deepcut_lib.graphs import ncut_graph
+from deepcut_lib.images import find_images
+from deepcut_lib.losses import ncut_loss
+from deepcut_lib.metrics import mask_iou
+from deepcut_lib.network import Networks, initial_weights
+from deepcut_lib.parts import MODES, Parts, find_parts, foreground_rows, label_agreement, to_parts
+from deepcut_lib.segmentation import cut
+from deepcut_lib.trained import train_on_features
+
+K = 4
+PICTURES = 24
+"""About this many pictures, evenly spaced, are compared with each other."""
+
+JUDGE = "tiny_vit"
+
+
+def without_node_features(rows: list[Tensor]) -> list[np.ndarray]:
+    """The same network, loss and affinities, but random vectors where each patch's features would enter."""
+    labels = []
+    for i, values in enumerate(rows):
+        generator = torch.Generator().manual_seed(0)
+        start = initial_weights(values.shape[1], 64, 32, K, generator)
+        networks = Networks([start], batch=1, dropout=0.25)
+        noise = torch.randn(values.shape, generator=torch.Generator().manual_seed(i))
+        graph = ncut_graph(values.unsqueeze(0))
+        propagated = graph.propagate(noise.unsqueeze(0))
+        optimise(networks, graph, propagated, ncut_loss, 100, 1e-3, [generator])
+        with torch.no_grad():
+            labels.append(networks(propagated)[0, 0].argmax(-1).numpy())
+    return labels
+
+
+def agreement(root: Path, paths: list[Path], backbone: Backbone) -> None:
+    """Print how far labels agree across pictures, for each mode and without node features."""
+    paths = paths[:: max(len(paths) // PICTURES, 1)][:PICTURES]
+    features = [backbone(path, cls=False) for path in paths]
+    judges = [load_backbone(JUDGE)(path, cls=False) for path in paths]
+    inside = [_on_grid(root, path, one) for path, one in zip(paths, features, strict=True)]
+    rows = [
+        foreground_rows(one, where, normalized=backbone.recipe.normalized)
+        for one, where in zip(features, inside, strict=True)
+    ]
+
+    def laid_out(labels: list[np.ndarray]) -> list[Parts]:
+        return [to_parts(*each) for each in zip(features, inside, labels, strict=True)]
+
+    methods: dict[str, Callable[[int], list[Parts]]] = {
+        f"DeepCut, {mode}": lambda seed, mode=mode: find_parts(
+            features, inside, K, mode=mode, normalized=backbone.recipe.normalized, random_state=seed
+        )
+        for mode in MODES
+    }
+    methods["random node inputs"] = lambda seed: laid_out(without_node_features(rows))
+    methods["affinities alone: spectral clustering"] = lambda seed: laid_out(
+        [spectral(ncut_graph(one), K, random_state=seed) for one in rows]
+    )
+    print(f"\n{len(paths)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n")
+    print("| method | same label | … after the best renaming | s a picture |\n|---|---|---|---|")
+    for method, find in methods.items():
+        seeds = (0, 1, 2) if method.startswith("DeepCut") else (0,)
+        started = time.process_time()
+        found = [label_agreement(find(seed), judges) for seed in seeds]
+        seconds = (time.process_time() - started) / len(seeds) / len(paths)
+        named, renamed = (", ".join(f"{one[i]:.2f}" for one in found) for i in (0, 1))
+        print(f"| {method} | {named} | {renamed} | {seconds:.2f} |", flush=True)
+    print(f"\n{found[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
+
+
+def once(root: Path, paths: list[Path], backbone: Backbone) -> None:
+    """Print foreground IoU and time of one network for all, fitted to every second picture, on the others."""
+    features = [backbone(path, cls=False) for path in tqdm(paths, disable=not sys.stderr.isatty())]
+    truths = [_mask(root, path) for path in paths]
+    started = time.process_time()
+    trained = train_on_features(features[::2], backbone)
+    fitting = time.process_time() - started
+    print(f"\nfitted to {len(features[::2])} pictures in {fitting:.1f} s, applied to {len(features[1::2])}\n")
+    print("| method | mean foreground IoU | ms a picture, features not counted |\n|---|---|---|")
+
+    def alone(one: PatchFeatures) -> np.ndarray:
+        return cut([one], recipe=backbone.recipe)[0].coarse_mask
+
+    for method, mask in {
+        "optimised for each picture": alone,
+        "trained once": lambda one: trained.segment_features(one).coarse_mask,
+    }.items():
+        started = time.process_time()
+        found = [mask(one) for one in features[1::2]]
+        seconds = (time.process_time() - started) / len(found)
+        score = np.mean([mask_iou(*each) for each in zip(found, truths[1::2], strict=True)])
+        print(f"| {method} | {score:.3f} | {1000 * seconds:.0f} |", flush=True)
+
+
+def _mask(root: Path, path: Path) -> np.ndarray:
+    values = np.asarray(Image.open(root / "masks" / f"{path.stem}.png").convert("L"))
+    return values > values.max() / 2  # masks of 0 and 255, and of 0 and 1
+
+
+def _on_grid(root: Path, path: Path, features: PatchFeatures) -> np.ndarray:
+    """Patches of which at least half is foreground: h×w bool."""
+    h, w = features.grid
+    mask = Image.fromarray(_mask(root, path).astype(np.uint8) * 255)
+    return np.asarray(mask.resize((w, h), Image.Resampling.BOX)) > 127
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    prefix = sys.argv[2] if len(sys.argv) > 2 else ""
+    chosen = [
+        path
+        for path in find_images(folder / "images")
+        if path.stem.startswith(prefix) and (folder / "masks" / f"{path.stem}.png").exists()
+    ]
+    embedded = load_backbone("effnet_lite0")
+    agreement(folder, chosen, embedded)
+    if not prefix:
+        once(folder, chosen, embedded)

@@ -1,0 +1,309 @@
+"""The commands that look at many pictures together: ``parts`` and ``cluster``.
+
+What costs time for each picture, its features, is kept in ``--out`` and used again; the rest is done for all
+pictures at once.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.errors import ImageError
+from deepcut_lib.features import PatchFeatures, upsample
+from deepcut_lib.files import write_whole
+from deepcut_lib.gallery import gallery_page
+from deepcut_lib.images import find_images, load_image
+from deepcut_lib.kless import PICTURE_SIZE, ImageClusters, cluster_vectors, picture_vector
+from deepcut_lib.metrics import cluster_scores
+from deepcut_lib.parts import MODES, Parts, find_parts
+from deepcut_lib.plots import PALETTE
+from deepcut_lib.segmentation import CC_CLUSTERS, segment
+
+Arrays = dict[str, np.ndarray]
+
+THUMBNAIL = 160
+"""Longer side of the pictures on the page of clusters, in pixels."""
+
+_PART_FILES = {"mask": "_mask.png", "labels": "_parts.png", "overlay": "_overlay.jpg"}
+
+
+def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``parts`` takes besides pictures and backbone."""
+    parser.add_argument("--k", type=int, default=4, help="parts of the foreground (default: 4)")
+    parser.add_argument(
+        "--mode",
+        choices=[mode.replace(" ", "-") for mode in MODES],
+        default="joint",
+        help="one network for all (joint), from picture to picture (sequential), or one start for all "
+        "(shared-start; the published code) (default: joint)",
+    )
+    parser.add_argument("--epochs", type=int, default=100, help="optimisation steps (default: 100)")
+
+
+def add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``cluster`` takes besides pictures and backbone."""
+    parser.add_argument(
+        "--alpha", type=float, help="k sensitivity: the larger, the fewer clusters (default: by backbone)"
+    )
+    parser.add_argument(
+        "--k", type=int, default=CC_CLUSTERS, help=f"the most clusters (default: {CC_CLUSTERS})"
+    )
+    parser.add_argument("--epochs", type=int, default=100, help="optimisation steps (default: 100)")
+    parser.add_argument(
+        "--by-folder", action="store_true", help="score against the folders that the pictures lie in"
+    )
+
+
+def run_parts(options: argparse.Namespace) -> int:
+    """Find parts in all pictures that can be read; returns the exit code."""
+    pictures = named(find_images(*options.paths))
+    backbone = _backbone(options)
+    size = options.size or "default"
+
+    def foreground(path: Path) -> Arrays:
+        found = segment(path, backbone=backbone, size=size, random_state=options.seed)
+        features = found.features
+        return {
+            "values": features.values.cpu().numpy(),
+            "foreground": found.foreground,
+            "image_size": np.array(features.image_size),
+        }
+
+    stored = _settings(options, backbone, size=size, seed=options.seed)
+    rows, failures = _per_picture(options, pictures, stored, foreground)
+    features = {name: _features(arrays, backbone) for name, arrays in rows.items()}
+    found: dict[str, Parts] = {}
+    if rows:
+        parts = find_parts(
+            list(features.values()),
+            [arrays["foreground"] for arrays in rows.values()],
+            options.k,
+            mode=options.mode.replace("-", " "),
+            epochs=options.epochs,
+            normalized=backbone.recipe.normalized,
+            random_state=options.seed,
+        )
+        found = dict(zip(rows, parts, strict=True))
+    shown = []
+    for name, one in found.items():
+        files = {kind: name + ending for kind, ending in _PART_FILES.items()}
+        for kind, picture in _part_pictures(load_image(pictures[name]), one).items():
+            write_whole(options.out / files[kind], encoded(picture, files[kind]))
+        row = {
+            "name": name,
+            "picture": pictures[name].name,
+            "settings": {**stored, "k": options.k, "mode": options.mode, "epochs": options.epochs},
+            "n_parts": one.n_parts,
+            "shares": (np.bincount(one.labels.ravel(), minlength=options.k + 1) / one.labels.size).tolist(),
+            "message": one.message,
+            **files,
+        }
+        write_whole(options.out / f"{name}.json", json.dumps(row, indent=1) + "\n")
+        shown.append({**row, "caption": one.message or f"{one.n_parts} parts", "score": None})
+        print(f"{name}: {one.message or f'{one.n_parts} parts'}")
+    without = sum(bool(one.message) for one in found.values())
+    summary = (
+        f"{len(found)} pictures with {backbone.name}, {options.k} parts, {options.mode}, seed {options.seed}"
+        + (f"; {without} without parts" if without else "")
+        + (f"; {len(failures)} not done" if failures else "")
+        + "."
+    )
+    write_whole(options.out / "index.html", gallery_page("DeepCut: parts", summary, shown, failures))
+    return _report(options, summary, failures)
+
+
+def run_cluster(options: argparse.Namespace) -> int:
+    """Cluster all pictures that can be read; returns the exit code."""
+    pictures = named(find_images(*options.paths))
+    backbone = _backbone(options)
+    size = options.size or PICTURE_SIZE
+
+    def vector(path: Path) -> Arrays:
+        return {"vector": picture_vector(path, backbone, size=size).cpu().numpy()}
+
+    rows, failures = _per_picture(options, pictures, _settings(options, backbone, size=size), vector)
+    if not rows:
+        return _report(options, "No picture could be used.", failures)
+    found = cluster_vectors(
+        torch.from_numpy(np.stack([arrays["vector"] for arrays in rows.values()])),
+        alpha=options.alpha,
+        max_clusters=options.k,
+        epochs=options.epochs,
+        normalized=backbone.recipe.normalized,
+        device=str(backbone.device),
+        random_state=options.seed,
+    )
+    summary = (
+        f"{len(rows)} pictures in {found.n_clusters} clusters with {backbone.name}, α={found.alpha:g}, "
+        f"seed {options.seed}"
+    )
+    if options.by_folder:
+        scores = cluster_scores([pictures[name].parent.name for name in rows], found.labels)
+        summary += f"; purity {scores.purity:.3f}, NMI {scores.nmi:.3f}, ARI {scores.ari:.3f} by folder"
+    summary += f"; {len(failures)} not done." if failures else "."
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["name", "picture", "cluster"])
+    table.writerows(
+        [name, pictures[name], cluster] for name, cluster in zip(rows, found.labels.tolist(), strict=True)
+    )
+    write_whole(options.out / "clusters.csv", text.getvalue())
+    for name in rows:
+        small = load_image(pictures[name])
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        write_whole(options.out / "thumbnails" / f"{name}.jpg", encoded(small, ".jpg"))
+    write_whole(options.out / "index.html", _cluster_page(summary, list(rows), found, failures))
+    return _report(options, summary, failures)
+
+
+def named(paths: list[Path]) -> dict[str, Path]:
+    """A name for each picture's results: its stem, numbered where two pictures share one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name, number = path.stem, 2
+        while name in found:
+            name, number = f"{path.stem}-{number}", number + 1
+        found[name] = path
+    return found
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def encoded(picture: Image.Image, ending: str) -> bytes:
+    """A picture as a JPEG or PNG file's bytes, by the ending."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG" if ending.endswith(".jpg") else "PNG", quality=90)
+    return buffer.getvalue()
+
+
+def _backbone(options: argparse.Namespace) -> Backbone:
+    return load_backbone(
+        options.backbone, checkpoint=options.checkpoint, stride=options.stride, device=options.device
+    )
+
+
+def _settings(options: argparse.Namespace, backbone: Backbone, **more: object) -> dict[str, object]:
+    """What a picture's kept features depend on."""
+    return {
+        "command": options.command,
+        "backbone": backbone.name,
+        "checkpoint": digest(options.checkpoint) if options.checkpoint else None,
+        "stride": backbone.stride,
+        **more,
+    }
+
+
+def _per_picture(
+    options: argparse.Namespace,
+    pictures: dict[str, Path],
+    settings: dict[str, object],
+    compute: Callable[[Path], Arrays],
+) -> tuple[dict[str, Arrays], dict[str, str]]:
+    """Each picture's arrays, kept or made anew, and messages of the pictures that cannot be used."""
+    rows: dict[str, Arrays] = {}
+    failures: dict[str, str] = {}
+    kept = 0
+    for name, path in tqdm(pictures.items(), unit="picture", disable=not sys.stderr.isatty()):
+        file = options.out / "features" / f"{name}.npz"
+        try:
+            key = json.dumps({**settings, "sha256": digest(path)}, sort_keys=True)
+            arrays = None if options.overwrite else _kept(file, key)
+            kept += arrays is not None
+            if arrays is None:
+                arrays = compute(path)
+                buffer = io.BytesIO()
+                np.savez(buffer, key=np.array(key), **arrays)  # type: ignore[arg-type]
+                write_whole(file, buffer.getvalue())
+        except (ImageError, ValueError, PermissionError) as error:
+            failures[name] = str(error) if str(path) in str(error) else f"{path}: {error}"
+            continue
+        rows[name] = arrays
+    print(f"features of {len(rows)} pictures, {kept} kept from before")
+    return rows, failures
+
+
+def _kept(file: Path, key: str) -> Arrays | None:
+    try:
+        with np.load(file) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return arrays if str(arrays.pop("key")) == key else None
+    except (OSError, ValueError, KeyError, EOFError):  # none, or half of one: do it anew
+        return None
+
+
+def _features(arrays: Arrays, backbone: Backbone) -> PatchFeatures:
+    grid: tuple[int, ...] = arrays["foreground"].shape
+    height, width = arrays["image_size"].tolist()
+    return PatchFeatures(
+        values=torch.from_numpy(arrays["values"]).to(backbone.device),
+        grid=(grid[0], grid[1]),
+        cls=None,
+        image_size=(height, width),
+        backbone=backbone.name,
+        patch_size=backbone.patch_size,
+        stride=backbone.stride,
+    )
+
+
+def _part_pictures(picture: Image.Image, parts: Parts) -> dict[str, Image.Image]:
+    labels = upsample(parts.labels, parts.features)
+    inside = labels > 0
+    colours = np.where(inside[..., None], PALETTE[(labels - 1) % len(PALETTE)], 60).astype(np.uint8)
+    pixels = np.asarray(picture).astype(np.float32)
+    grey = pixels.mean(axis=2, keepdims=True) * 0.45 + 120
+    shown = np.where(inside[..., None], 0.45 * pixels + 0.55 * colours, grey)
+    return {
+        "mask": Image.fromarray(inside),
+        "labels": Image.fromarray(colours),
+        "overlay": Image.fromarray(shown.astype(np.uint8)),
+    }
+
+
+def _cluster_page(summary: str, names: list[str], found: ImageClusters, failures: dict[str, str]) -> str:
+    sections = []
+    for cluster in range(found.n_clusters):
+        members = [names[i] for i in found.members(cluster)]
+        images = "".join(
+            f'<img src="thumbnails/{quote(name)}.jpg" alt="{escape(name)}" title="{escape(name)}" '
+            'loading="lazy">'
+            for name in members
+        )
+        sections.append(f"<h2>Cluster {cluster}: {len(members)} pictures</h2><p>{images}</p>")
+    problems = "".join(f"<li>{escape(message)}</li>" for message in failures.values())
+    failed = f"<h2>Not done</h2><ul>{problems}</ul>" if failures else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>DeepCut: clusters</title><style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 84rem; padding: 1.5rem; }}
+img {{ height: 6rem; margin: .2rem; border-radius: .3rem; }}
+</style></head>
+<body><h1>DeepCut: clusters</h1><p>{escape(summary)}</p>{failed}
+{"".join(sections)}
+</body></html>
+"""
+
+
+def _report(options: argparse.Namespace, summary: str, failures: dict[str, str]) -> int:
+    page: Path = options.out / "index.html"
+    print(f"\n{summary}" + (f"\nLook through them: {page}" if page.exists() else ""))
+    for message in failures.values():
+        print(f"not done: {message}", file=sys.stderr)
+    return 1 if failures else 0

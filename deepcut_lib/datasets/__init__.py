@@ -1,0 +1,18 @@
+"""The benchmark sets and the small set in ``data/``: opened, checked and downloaded by name."""
+
+from deepcut_lib.datasets.archives import DownloadError
+from deepcut_lib.datasets.dataset import DataSet, KeyPoint, Sample
+from deepcut_lib.datasets.sources import SOURCES, DataSetError, check, download, open_dataset, remedy
+
+__all__ = [
+    "SOURCES",
+    "DataSet",
+    "DataSetError",
+    "DownloadError",
+    "KeyPoint",
+    "Sample",
+    "check",
+    "download",
+    "open_dataset",
+    "remedy",
+]

@@ -1,0 +1,65 @@
+"""A data set: pictures and their truth, read one at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, overload
+
+from deepcut_lib.metrics import Box
+
+
+class KeyPoint(NamedTuple):
+    """A visible part of an animal: its number (from 1), and where it is, in pixels."""
+
+    part: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a data set and what is known of it; nothing but the annotation has been read.
+
+    Attributes:
+        name: unique in its set.
+        image: path of the picture.
+        mask: path of the foreground mask, grey, light on dark.
+        boxes: true boxes (x1, y1, x2, y2) in pixels, far edges exclusive.
+        points: the visible key points.
+        label: the picture's class.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None = None
+    boxes: tuple[Box, ...] = ()
+    points: tuple[KeyPoint, ...] = ()
+    label: str | None = None
+
+
+class DataSet(Sequence[Sample]):
+    """The samples of a set, each read when it is asked for.
+
+    Args:
+        names: of all samples, in order; the only thing that is kept.
+        read: gives the sample of a name.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[str], Sample]) -> None:
+        self.names = names
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "DataSet": ...
+    def __getitem__(self, index: int | slice) -> "Sample | DataSet":
+        if isinstance(index, slice):
+            return DataSet(self.names[index], self._read)
+        return self._read(self.names[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._read, self.names)

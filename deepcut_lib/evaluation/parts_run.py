@@ -1,0 +1,196 @@
+"""Table 3's run: parts that mean the same in every picture, scored by key points."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from deepcut_lib.backbones import Backbone
+from deepcut_lib.baselines import amir_parts, dff, extract_with_attention, has_cls_attention, saliency_of
+from deepcut_lib.clustering import DeepCut
+from deepcut_lib.datasets import DataSet, KeyPoint, Sample
+from deepcut_lib.evaluation.records import Records, Row
+from deepcut_lib.evaluation.run import ahead, finished
+from deepcut_lib.features import PatchFeatures, upsample
+from deepcut_lib.images import load_image
+from deepcut_lib.metrics import labels_at
+from deepcut_lib.parts import foreground_rows, to_parts
+from deepcut_lib.segmentation import cut
+
+PARTS = 4
+"""Parts of the foreground; background is a label of its own."""
+
+EPOCHS = 100
+"""The paper's, for parts."""
+
+FIT_ON = 200
+"""Pictures, drawn by the seed, that methods are fitted to; all are then labelled one by one, so that memory
+does not grow with the set."""
+
+SHORTER_SIDE = 256
+MULTIPLE = 16
+
+TITLES = {
+    "ncut": "DeepCut, N-cut, one network for all",
+    "amir": "Amir et al.",
+    "dff": "DFF",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Bird:
+    """A picture, ready for finding parts.
+
+    Attributes:
+        features: of its patches.
+        saliency: h×w in 0…1, or None where no method asks for it.
+        points: its key points, on the fitted picture.
+    """
+
+    features: PatchFeatures
+    saliency: np.ndarray | None
+    points: list[KeyPoint]
+
+
+Label = Callable[[Bird], np.ndarray]
+"""From a picture to its h×w labels, alike in all pictures."""
+
+
+def fit_picture(picture: Image.Image, points: Sequence[KeyPoint]) -> tuple[Image.Image, list[KeyPoint]]:
+    """Bring the shorter side to 256 pixels, trim both to multiples of 16, and take the key points along."""
+    scale = SHORTER_SIDE / min(picture.size)
+    width, height = (max(round(side * scale), SHORTER_SIDE) for side in picture.size)
+    left, top = (side % MULTIPLE // 2 for side in (width, height))
+    box = (left, top, left + width // MULTIPLE * MULTIPLE, top + height // MULTIPLE * MULTIPLE)
+    fitted = picture.resize((width, height), Image.Resampling.LANCZOS).crop(box)
+    across, down = width / picture.width, height / picture.height
+    return fitted, [KeyPoint(part, x * across - left, y * down - top) for part, x, y in points]
+
+
+def unavailable(method: str, backbone: Backbone) -> str | None:
+    """Why a method cannot be run here, or None if it can."""
+    if method == "amir" and not has_cls_attention(backbone):
+        return f"{backbone.name} has no CLS attention, which is its saliency"
+    return None
+
+
+def run_parts(
+    dataset: DataSet,
+    backbone: Backbone,
+    methods: Sequence[str],
+    seeds: int,
+    records: Records,
+    progress: tqdm,
+) -> dict[str, str]:
+    """Do what a results file lacks: fit each method to some pictures, then label all, one at a time.
+
+    Args:
+        dataset: pictures with key points.
+        backbone: the backbone.
+        methods: names in `TITLES`.
+        seeds: how many seeds, from 0.
+        records: where a row for each picture, method and seed is appended.
+        progress: advanced by each picture.
+
+    Returns:
+        Messages of pictures that could not be used.
+
+    Raises:
+        DeepCutError: the results file cannot be written.
+    """
+    done = finished(records)
+    failures: dict[str, str] = {}
+    attention = "amir" in methods
+
+    def look(sample: Sample) -> Bird | None:
+        try:
+            picture, points = fit_picture(load_image(sample.image), sample.points)
+        except (OSError, ValueError) as error:
+            failures[sample.name] = f"{sample.name}: {error}"
+            return None
+        if attention:
+            features, maps = extract_with_attention(backbone, [picture], size=None)
+            return Bird(features[0], saliency_of(maps[0]), points)
+        return Bird(backbone(picture, size=None, cls=False), None, points)
+
+    for seed in range(seeds):
+        wanted = [one for one in methods if not set(dataset.names) <= done.get((one, seed), set())]
+        models: dict[str, Label] = {}
+        if wanted:
+            order = np.random.default_rng(seed).permutation(len(dataset))[:FIT_ON]
+            birds = [bird for i in order if (bird := look(dataset[int(i)])) is not None]
+            if birds:
+                models = {name: _FITS[name](birds, backbone, seed) for name in wanted}
+        for name, bird, seconds in ahead(_looked_at(dataset, look, needed=bool(models))):
+            if bird is not None:
+                records.append(
+                    _row(method, seed, name, bird, label, seconds)
+                    for method, label in models.items()
+                    if name not in done.get((method, seed), set())
+                )
+            progress.update()
+    return failures
+
+
+def _looked_at(
+    dataset: DataSet, look: Callable[[Sample], Bird | None], *, needed: bool
+) -> Iterator[tuple[str, Bird | None, float]]:
+    for index, name in enumerate(dataset.names):
+        started = time.perf_counter()
+        bird = look(dataset[index]) if needed else None
+        yield name, bird, time.perf_counter() - started
+
+
+def _row(method: str, seed: int, name: str, bird: Bird, label: Label, seconds: float) -> Row:
+    started = time.perf_counter()
+    found = upsample(label(bird), bird.features)
+    at = labels_at(found, np.array([(x, y) for _, x, y in bird.points]))
+    return {
+        "method": method,
+        "seed": seed,
+        "image": name,
+        "parts": [point.part for point in bird.points],
+        "labels": at.tolist(),
+        "seconds": round(seconds + time.perf_counter() - started, 5),
+    }
+
+
+def _fit_ncut(birds: Sequence[Bird], backbone: Backbone, seed: int) -> Label:
+    recipe = backbone.recipe
+
+    def foreground(bird: Bird) -> np.ndarray:
+        return cut([bird.features], recipe=recipe, random_state=seed)[0].foreground
+
+    def rows(bird: Bird, where: np.ndarray) -> Tensor:
+        return foreground_rows(bird.features, where, normalized=recipe.normalized)
+
+    some = [(bird, where) for bird in birds if (where := foreground(bird)).any()]
+    model = DeepCut(PARTS, epochs=EPOCHS, device=str(backbone.device), random_state=seed)
+    model.fit_jointly([rows(*one) for one in some])
+
+    def label(bird: Bird) -> np.ndarray:
+        where = foreground(bird)
+        if not where.any():
+            return np.zeros(bird.features.grid, int)
+        return to_parts(bird.features, where, model.predict(rows(bird, where))).labels
+
+    return label
+
+
+def _fit_amir(birds: Sequence[Bird], backbone: Backbone, seed: int) -> Label:
+    saliency = [bird.saliency for bird in birds if bird.saliency is not None]
+    found = amir_parts([bird.features for bird in birds], saliency, PARTS, random_state=seed)
+    return lambda bird: found.predict(bird.features)
+
+
+def _fit_dff(birds: Sequence[Bird], backbone: Backbone, seed: int) -> Label:
+    # one factor more than parts, for the background
+    found = dff([bird.features for bird in birds], PARTS + 1, random_state=seed)
+    return lambda bird: found.predict(bird.features)
+
+
+_FITS = {"ncut": _fit_ncut, "amir": _fit_amir, "dff": _fit_dff}

@@ -1,0 +1,68 @@
+"""A table of results as bars: ours with its deviation, the paper's as a mark beside it."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from deepcut_lib.plots.figure import blank
+from deepcut_lib.plots.pictures import PALETTE
+
+Value = tuple[float, float] | None
+"""Mean and deviation, or nothing."""
+
+
+def table_figure(
+    methods: Sequence[str],
+    columns: Sequence[str],
+    ours: Sequence[Sequence[Value]],
+    paper: Sequence[Sequence[Value]],
+    measure: str,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Horizontal bars, a row for each method and axes for each column.
+
+    Args:
+        methods: titles of rows.
+        columns: titles of columns.
+        ours: rows of columns of (mean, deviation) in percent, or None.
+        paper: the same of the paper.
+        measure: what is measured, for the axis.
+        figure: to draw in.
+    """
+    figure = blank(figure, 1.3 + 0.3 * len(methods), max(8.4, 3.4 + 2.4 * len(columns)))
+    axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    blue, orange = PALETTE[0] / 255, PALETTE[1] / 255
+    for i, (one, title) in enumerate(zip(axes, columns, strict=True)):
+        for row in range(len(methods)):
+            for values, label in ((ours, "here"), (paper, "the paper's")):
+                value = values[row][i]
+                if value is None:
+                    continue
+                mean, std = value
+                if label == "here":
+                    one.barh(row, mean, xerr=std or None, color=blue, height=0.7, label=label, ecolor="black")
+                    one.annotate(
+                        f"{mean:.1f}",
+                        (max(mean + std, 0), row),
+                        xytext=(4, 0),
+                        textcoords="offset points",
+                        va="center",
+                        fontsize=9,
+                    )
+                else:
+                    one.plot(mean, row, "D", color=orange, markeredgecolor="black", markersize=7, label=label)
+        one.set_title(title, fontsize=11)
+        one.set_xlim(0, 112)
+        one.set_xticks([0, 25, 50, 75, 100])
+        one.set_xlabel(f"{measure} (%)", fontsize=10)
+        one.grid(axis="x", alpha=0.3)
+        one.set_axisbelow(True)
+    axes[0].set_yticks(range(len(methods)), methods, fontsize=10)
+    axes[0].invert_yaxis()
+    entries = {
+        label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)
+    }
+    if "the paper's" in entries:
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=10)
+    return figure

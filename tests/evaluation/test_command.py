@@ -1,0 +1,422 @@
+"""The command as a user meets it: reports, going on after a kill, bad pictures, missing data."""
+
+import csv
+import gc
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import normalized_mutual_info_score
+
+from deepcut_lib.cli import main
+from deepcut_lib.datasets import KeyPoint
+from deepcut_lib.evaluation import command, run
+from deepcut_lib.evaluation.methods import METHODS
+from deepcut_lib.evaluation.paper import PAPER
+from deepcut_lib.evaluation.parts_run import fit_picture
+from deepcut_lib.evaluation.tables import METRICS, TABLES
+from deepcut_lib.metrics import corloc
+from tests.datasets import miniature
+
+FAST = ["--backbone", "pixels", "--size", "96"]
+
+
+def evaluate(root: Path, table: str, *more: str, fast: list[str] = FAST) -> int:
+    return main(["evaluate", table, "--data", str(root / "data"), "--out", str(root / "out"), *fast, *more])
+
+
+def table_of(folder: Path) -> dict[tuple[str, str, str], dict[str, str]]:
+    with (folder / "table.csv").open() as file:
+        return {(row["method"], row["column"], row["measure"]): row for row in csv.DictReader(file)}
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()[1:]]
+
+
+@pytest.fixture
+def horses(tmp_path: Path) -> Path:
+    miniature.masked(tmp_path / "data", "horses", count=5)
+    return tmp_path
+
+
+def test_all_methods_on_masks(horses: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(horses, "horses", "--seeds", "2") == 0
+    out = horses / "out" / "horses-pixels"
+    printed = capsys.readouterr().out
+    report = (out / "report.md").read_text()
+    assert report in printed
+    for words in (
+        "python -m deepcut_lib evaluate horses --data ROOT --backbone pixels --seeds 2 --size 96",
+        "Weizmann horses, 5 pictures",
+        "`pixels`, colour and texture of a patch",
+        "seeds 0 to 1: mean ± sample standard deviation",
+        "torch 2",
+        "the same features for all methods",
+        "DINO-[CLS]: pixels has no CLS attention",
+        "Images a second",
+        "![Horses",
+    ):
+        assert words in report
+    assert str(horses) not in report
+    assert (out / "figure.png").stat().st_size > 1000
+    table = table_of(out)
+    run_here = {key[0] for key in table}
+    assert {
+        "ncut",
+        "cc",
+        "tokencut",
+        "deep_spectral_colour",
+        "lost",
+        "kmeans3",
+        "dff2",
+        "middle_box",
+    } <= run_here
+    assert {row["images"] for row in table.values()} <= {"5", "10"}
+    rows = rows_of(out / "horses-pixels.jsonl")
+    assert len([row for row in rows if row["method"] == "ncut"]) == 10
+    assert len([row for row in rows if row["method"] == "tokencut"]) == 5
+    # the mean and deviation in the table are those of the rows
+    by_seed = [np.mean([r["iou"] for r in rows if (r["method"], r["seed"]) == ("ncut", s)]) for s in (0, 1)]
+    assert float(table["ncut", "horses", "iou"]["mean"]) == pytest.approx(100 * np.mean(by_seed), abs=1e-3)
+    assert float(table["ncut", "horses", "iou"]["std"]) == pytest.approx(
+        100 * np.std(by_seed, ddof=1), abs=1e-3
+    )
+    # the middle box is the true rectangle; from 1 on its rim counts as well
+    assert float(table["middle_box", "horses", "iou"]["mean"]) == 100
+    assert float(table["middle_box", "horses", "max_f"]["mean"]) == 100
+    assert float(table["middle_box", "horses", "corloc"]["mean"]) == 100
+    assert float(table["middle_box", "horses", "iou_any"]["mean"]) == pytest.approx(
+        100 * 384 / (26 * 18), abs=1e-3
+    )
+
+
+def test_table_1_scores_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    miniature.voc(tmp_path / "data")
+    assert evaluate(tmp_path, "1", "--methods", "ncut", "lost", "middle_box") == 0
+    printed = capsys.readouterr()
+    assert "VOC12: not at hand. Download it: python -m deepcut_lib.datasets download voc12" in printed.out
+    assert "VOC07: " in printed.err  # three pictures of 5,011
+    report = (tmp_path / "out" / "table1-pixels" / "report.md").read_text()
+    assert "| method | VOC07 | *paper* | VOC12 | *paper* | COCO20k | *paper* |" in report
+    assert re.search(r"\| DeepCut, N-cut \| [\d.]+ \| \*69.8\* \|  \| \*72.2\* \|  \| \*61.6\* \|", report)
+    assert "fitted as each method's publication does" in report
+    middle = [(12, 8, 36, 24)] * 3
+    truths = [[(8, 4, 40, 30)], [(0, 0, 48, 32), (1, 2, 10, 12)], [(2, 2, 20, 20)]]
+    table = table_of(tmp_path / "out" / "table1-pixels")
+    assert float(table["middle_box", "voc07", "corloc"]["mean"]) == pytest.approx(
+        100 * corloc(middle, truths), abs=1e-3
+    )
+    assert table["ncut", "voc12", "corloc"]["mean"] == ""
+
+
+def test_table_2_scores_cubs_middle_square(tmp_path: Path) -> None:
+    miniature.cub(tmp_path / "data")
+    miniature.masked(tmp_path / "data", "ECSSD", masks="ground_truth_mask")
+    assert evaluate(tmp_path, "2", "--methods", "middle_box", "tokencut") == 0
+    table = table_of(tmp_path / "out" / "table2-pixels")
+    assert float(table["middle_box", "cub", "iou"]["mean"]) == 100
+    # 48×32, cut to 32×32: of the square, 24×16 pixels are bird
+    agree = 100 * (1 - (26 * 18 - 24 * 16) / 32**2)
+    assert float(table["middle_box", "cub", "iou_any"]["mean"]) == pytest.approx(100 * 384 / 468, abs=1e-3)
+    assert float(table["middle_box", "cub", "accuracy"]["mean"]) == 100 > agree
+    assert table["tokencut", "ecssd", "iou"]["paper"] == "71.2"
+
+
+def test_killed_runs_go_on_to_the_same_table(horses: Path) -> None:
+    miniature.masked(horses / "data", "horses", count=30)
+    options = ["--methods", "ncut", "kmeans2", "tokencut", "--seeds", "2", "--batch", "2"]
+    arguments = ["evaluate", "horses", "--data", str(horses / "data"), *FAST, *options]
+    file = horses / "killed" / "horses-pixels" / "horses-pixels.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepcut_lib", *arguments, "--out", str(horses / "killed")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(6000):
+        if file.exists() and file.read_bytes().count(b"\n") > 8:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = file.read_bytes()
+    assert 8 < kept.count(b"\n") < 30 * 5
+    file.write_bytes(kept + b'{"method": "ncut", "se')  # as if it had been killed while writing
+
+    assert main([*arguments, "--out", str(horses / "killed")]) == 0
+    assert file.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    assert main([*arguments, "--out", str(horses / "whole")]) == 0
+    first, second = (horses / name / "horses-pixels" for name in ("killed", "whole"))
+    assert (first / "table.csv").read_bytes() == (second / "table.csv").read_bytes()
+
+    def results(folder: Path) -> list[dict[str, Any]]:
+        rows = [{**row, "seconds": 0} for row in rows_of(folder / "horses-pixels.jsonl")]
+        return sorted(rows, key=lambda row: (row["method"], row["seed"], row["image"]))
+
+    assert results(first) == results(second)
+    assert len(results(first)) == 30 * 5
+
+
+def test_more_methods_seeds_and_pictures_add_to_what_is_there(
+    horses: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate(horses, "horses", "--methods", "kmeans2", "--limit", "2") == 0
+    file = horses / "out" / "horses-pixels" / "horses-pixels.jsonl"
+    first = file.read_text()
+    assert evaluate(horses, "horses", "--methods", "kmeans2", "lost", "--seeds", "2") == 0
+    assert file.read_text().startswith(first)
+    assert len(rows_of(file)) == 5 * 3
+    whole = file.read_text()
+
+    monkeypatch.setattr(run, "look", None)  # nothing is left to look at
+    assert evaluate(horses, "horses", "--methods", "kmeans2", "lost", "--seeds", "2") == 0
+    assert file.read_text() == whole
+    assert evaluate(horses, "horses", "--methods", "kmeans2", "--limit", "2") == 0
+    table = table_of(file.parent)
+    assert {key[0] for key in table} == {"kmeans2"}
+    assert {row["images"] for row in table.values()} == {"2"}
+
+
+def test_other_settings_do_not_mix(horses: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(horses, "horses", "--methods", "lost") == 0
+    assert evaluate(horses, "horses", "--methods", "lost", "--stride", "8") == 1
+    assert "stride 16 instead of 8" in capsys.readouterr().err
+    miniature.picture(horses / "data" / "horses" / "images" / "9.jpg")
+    miniature.mask(horses / "data" / "horses" / "masks" / "9.png")
+    assert evaluate(horses, "horses", "--methods", "lost") == 1
+    assert "pictures " in capsys.readouterr().err
+    assert evaluate(horses, "horses", "--methods", "lost", "--overwrite") == 0
+
+
+def test_broken_pictures_are_listed_and_do_not_stop_the_others(
+    horses: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, masks = (horses / "data" / "horses" / name for name in ("images", "masks"))
+    (images / "0002.jpg").write_bytes((images / "0002.jpg").read_bytes()[:300])
+    (masks / "0003.png").unlink()
+    miniature.mask(masks / "0004.png", size=(10, 10))
+    assert evaluate(horses, "horses", "--methods", "ncut", "lost") == 1
+    printed = capsys.readouterr()
+    report = (horses / "out" / "horses-pixels" / "report.md").read_text()
+    assert "3 could not be done:" in report
+    for bad, why in (("0002", "truncated or damaged"), ("0003", "no such file"), ("0004", "10×10 pixels")):
+        assert re.search(rf"not done: {bad}: .*{why}", printed.err)
+        assert re.search(rf"^\* {bad}: .*{why}", report, re.M)
+    assert str(horses) not in report
+    assert table_of(horses / "out" / "horses-pixels")["lost", "horses", "iou"]["images"] == "2"
+
+    miniature.picture(images / "0002.jpg", seed=2)  # mended: it alone is done
+    miniature.mask(masks / "0003.png")
+    miniature.mask(masks / "0004.png")
+    assert evaluate(horses, "horses", "--methods", "ncut", "lost") == 0
+    assert table_of(horses / "out" / "horses-pixels")["lost", "horses", "iou"]["images"] == "5"
+
+
+def test_a_method_that_fails_on_a_picture_is_listed(
+    horses: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = METHODS["lost"].run
+
+    def moody(views: Any, setup: Any, seed: int) -> Any:
+        if any(np.asarray(view.picture)[0, 0, 0] == first for view in views):
+            raise ValueError("no eigenvector")
+        return found(views, setup, seed)
+
+    first = np.asarray(Image.open(horses / "data" / "horses" / "images" / "0003.jpg"))[0, 0, 0]
+    monkeypatch.setitem(command.METHODS, "lost", type(METHODS["lost"])("LOST", moody))
+    assert evaluate(horses, "horses", "--methods", "lost", "middle_box") == 1
+    assert "not done: 0003: LOST: no eigenvector" in capsys.readouterr().err
+    table = table_of(horses / "out" / "horses-pixels")
+    assert table["lost", "horses", "iou"]["images"] == "4"
+    assert table["middle_box", "horses", "iou"]["images"] == "5"
+
+
+def test_an_interrupt_leaves_a_report(
+    horses: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter([run.mask_scores] * 3)
+
+    def interrupted(*arguments: Any) -> Any:
+        score = next(calls, None)
+        if score is None:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "mask_scores", interrupted)
+        assert evaluate(horses, "horses", "--methods", "lost", "--batch", "3") == 130
+    assert "run the same command again" in capsys.readouterr().err
+    table = table_of(horses / "out" / "horses-pixels")
+    assert table["lost", "horses", "iou"]["images"] == "3"
+
+
+def test_at_most_two_groups_are_in_memory(horses: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    miniature.masked(horses / "data", "horses", count=12)
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    gc.collect()
+    most = []
+
+    class Watched(run.Loaded):
+        __hash__ = object.__hash__
+
+        def __init__(self) -> None:
+            super().__init__()
+            alive.add(self)
+            most.append(len(alive))
+
+    monkeypatch.setattr(run, "Loaded", Watched)
+    assert evaluate(horses, "horses", "--methods", "kmeans2", "--batch", "1") == 0
+    assert len(most) == 12
+    assert max(most) <= 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["horses", "--data", "nowhere", "--sets", "horses"], "images is missing"),
+        (["horses", "--methods", "deepcat"], "no method of this table is called 'deepcat'"),
+        (["1", "--sets", "imagenet"], "no data set is called 'imagenet'"),
+        (["sample", "--seeds", "0"], "--seeds must be at least 1"),
+        (["sample", "--backbone", "pixels", "tiny_vit"], "one backbone at a time"),
+        (["sample", "--backbone", "resnet"], "no backbone is called"),
+    ],
+)
+def test_errors_are_one_line(
+    tmp_path: Path,
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("table", ["1", "2", "3", "4", "5"])
+def test_without_data_a_table_has_the_papers_numbers_and_how_to_fill_it(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "RESULTS.md"
+    record.write_text("# Results\n\nBy hand.\n")
+    for _ in range(2):
+        assert main(["evaluate", table, "--out", str(tmp_path / "out"), "--record", str(record)]) == 1
+    assert "nothing was evaluated" in capsys.readouterr().err
+    text = record.read_text()
+    assert text.startswith("# Results\n\nBy hand.\n")
+    assert text.count(f"## Table {table}: ") == 1
+    assert f"python -m deepcut_lib evaluate {table} --data ROOT --backbone " in text
+    for mean, _ in PAPER[table].values():
+        assert f"*{mean}" in text
+    (link,) = re.findall(r"\]\((.*?)\)", text)
+    assert (tmp_path / link).stat().st_size > 1000
+
+
+def test_tables_are_whole() -> None:
+    for name, table in TABLES.items():
+        titles = command._titles(table)
+        assert set(table.methods) <= set(titles)
+        assert set(table.metrics) <= set(METRICS)
+        for method, _, metric in PAPER[name]:
+            assert method in table.methods
+            assert metric in table.metrics
+
+
+def test_boxes_without_masks_have_no_iou(horses: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: True)
+    monkeypatch.setattr("deepcut_lib.evaluation.methods.selective_search", lambda picture: (12, 8, 36, 24))
+    assert evaluate(horses, "horses", "--methods", "selective_search") == 0
+    table = table_of(horses / "out" / "horses-pixels")
+    assert {key[2] for key in table} == {"corloc"}
+    assert float(table["selective_search", "horses", "corloc"]["mean"]) == 100
+
+
+def test_table_3_scores_key_points(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miniature.cub(tmp_path / "data")
+    monkeypatch.setattr("deepcut_lib.evaluation.parts_run.EPOCHS", 3)
+    assert evaluate(tmp_path, "3", "--seeds", "2", fast=["--backbone", "pixels"]) == 0
+    out = tmp_path / "out" / "table3-pixels"
+    assert "Amir et al.: pixels has no CLS attention" in (out / "report.md").read_text()
+    rows = rows_of(out / "cub-pixels.jsonl")
+    assert len(rows) == 2 * 2 * 2
+    for row in rows:
+        assert row["parts"] == [part for part in range(1, 16) if part not in (2, 15)]
+        assert set(row["labels"]) <= set(range(5))
+    table = table_of(out)
+    assert table["ncut", "cub", "nmi"]["paper"] == "43.9"
+    pooled = [row for row in rows if (row["method"], row["seed"]) == ("dff", 0)]
+    truth, labels = ([label for row in pooled for label in row[key]] for key in ("parts", "labels"))
+    first = normalized_mutual_info_score(truth, labels)
+    pooled = [row for row in rows if (row["method"], row["seed"]) == ("dff", 1)]
+    truth, labels = ([label for row in pooled for label in row[key]] for key in ("parts", "labels"))
+    second = normalized_mutual_info_score(truth, labels)
+    assert float(table["dff", "cub", "nmi"]["mean"]) == pytest.approx(50 * (first + second), abs=1e-3)
+
+    before = (out / "cub-pixels.jsonl").read_text()
+    assert evaluate(tmp_path, "3", "--seeds", "2", fast=["--backbone", "pixels"]) == 0
+    assert (out / "cub-pixels.jsonl").read_text() == before
+
+
+def test_table_3_with_a_vit_that_has_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    miniature.cub(tmp_path / "data")
+    monkeypatch.setattr("deepcut_lib.evaluation.parts_run.SHORTER_SIDE", 64)
+    options = ["--backbone", "tiny_vit"]
+    assert evaluate(tmp_path, "3", "--methods", "amir", fast=options) == 0
+    table = table_of(tmp_path / "out" / "table3-tiny_vit")
+    assert table["amir", "cub", "nmi"]["images"] == "2"
+
+
+def test_key_points_follow_the_picture() -> None:
+    picture = Image.new("RGB", (500, 375))
+    picture.putpixel((400, 200), (255, 255, 255))
+    fitted, (point,) = fit_picture(picture, [KeyPoint(1, 400.5, 200.5)])
+    assert fitted.size == (336, 256)
+    brightest = np.asarray(fitted).sum(2)
+    y, x = np.unravel_index(brightest.argmax(), brightest.shape)
+    assert (int(point.x), int(point.y)) == (x, y)
+
+
+def test_table_4_compares_backbones(tmp_path: Path) -> None:
+    miniature.voc(tmp_path / "data")
+    assert evaluate(tmp_path, "4", fast=["--backbone", "pixels", "tiny_vit", "--size", "64"]) == 0
+    table = table_of(tmp_path / "out" / "table4")
+    assert {key[1] for key in table} == {"pixels", "tiny_vit"}
+    assert 0 <= float(table["cc", "pixels", "negative"]["mean"]) <= 100
+    assert 0 < float(table["cc", "pixels", "negative_clustered"]["mean"]) < 100
+    assert ("ncut", "pixels", "negative") not in table
+
+
+def test_table_5_draws_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    miniature.fashion(tmp_path / "data", per_class=4)
+    (tmp_path / "data" / "fashion" / "images" / "101.jpg").write_bytes(b"no picture")
+    assert evaluate(tmp_path, "5", "--seeds", "2") == 1
+    assert "not done: 101: " in capsys.readouterr().err
+    out = tmp_path / "out" / "table5-pixels"
+    table = table_of(out)
+    assert {(key[0], key[1]) for key in table} == {
+        (method, count) for method in TABLES["5"].methods for count in "345"
+    }
+    assert table["cc", "3", "purity"]["seeds"] == "2"
+    assert table["cc", "3", "purity"]["paper"] == "98.3"
+    rows = rows_of(out / "fashion-pixels.jsonl")
+    assert {row["image"] for row in rows} == {"9 pictures", "12 pictures", "15 pictures", "16 pictures"} & {
+        row["image"] for row in rows
+    }
+    before = (out / "fashion-pixels.jsonl").read_text()
+    evaluate(tmp_path, "5", "--seeds", "2")
+    assert (out / "fashion-pixels.jsonl").read_text() == before
