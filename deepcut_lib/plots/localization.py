@@ -355,7 +355,7 @@ def _show_labels(axes: Axes, labels: np.ndarray, picture: Image, title: str) -> 
 def _show_signed(figure: Figure, axes: Axes, values: np.ndarray, picture: Image, title: str) -> None:
     top = float(np.abs(values).max()) or 1.0
     show(axes, values, title, cmap="PuOr_r", vmin=-top, vmax=top, extent=_extent(picture))
-    bar = figure.colorbar(axes.images[0], ax=axes, fraction=0.05, ticks=[-top, 0, top], format="%.2g")
+    bar = figure.colorbar(axes.images[0], ax=axes, fraction=0.05, ticks=[-top, 0, top], format="%.3g")
     bar.set_label("v − its mean", fontsize=10)
 
 
