@@ -26,7 +26,7 @@ SCALE = 30.0
 """Length that vectors of whole pictures get before they are centred: the scale of the network's input."""
 
 ALPHA_NORMALIZED = 12.0
-"""Alpha for centred vectors. Found on half of the pictures of a fashion set; 9 to 14 are nearly as good."""
+"""Alpha for centred vectors. Found on half of the pictures of a fashion set, where 11 to 14 were alike."""
 
 ALPHA_RAW = 3.0
 """Alpha for CLS tokens as they are: the paper's."""

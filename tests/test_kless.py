@@ -120,7 +120,7 @@ def test_tiles_give_what_a_stored_graph_gives(vectors: Tensor, monkeypatch: pyte
 
 
 def test_one_picture_without_k(photograph: np.ndarray, backbone: Backbone) -> None:
-    found = segment_kless(photograph, backbone=backbone, alpha=5.0)
+    found = segment_kless(photograph, backbone=backbone, alpha=5.0, size=192)
     assert found.labels.shape == found.features.grid
     assert found.pixels.shape == photograph.shape[:2]
     assert found.losses.shape == (100,)
@@ -129,16 +129,16 @@ def test_one_picture_without_k(photograph: np.ndarray, backbone: Backbone) -> No
     assert list(counts) == sorted(counts, reverse=True)
     disc = found.pixels[46, 70]
     assert disc != found.pixels[5, 5]
-    fine = segment_kless(photograph, backbone=backbone, alpha=1.2).n_clusters
-    assert fine > segment_kless(photograph, backbone=backbone, alpha=20.0).n_clusters
+    fine = segment_kless(photograph, backbone=backbone, alpha=1.2, size=192).n_clusters
+    assert fine > segment_kless(photograph, backbone=backbone, alpha=20.0, size=192).n_clusters
 
 
 def test_a_picture_of_one_colour_is_one_region(backbone: Backbone) -> None:
-    assert segment_kless(Image.new("RGB", (50, 30), "teal"), backbone=backbone).n_clusters == 1
+    assert segment_kless(Image.new("RGB", (50, 30), "teal"), backbone=backbone, size=192).n_clusters == 1
 
 
-def test_a_real_picture(generator: torch.Generator) -> None:
-    found = segment_kless(DATA / "images" / "fruit_01.jpg", backbone="effnet_lite0", alpha=5.0)
+def test_a_real_picture() -> None:
+    found = segment_kless(DATA / "images" / "fruit_01.jpg", backbone="effnet_lite0", alpha=5.0, size=256)
     assert 2 <= found.n_clusters <= 10
 
 
