@@ -1,0 +1,301 @@
+"""Figures of lesson 6: parts in colours over grey pictures, and how far their labels agree."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from deepcut_lib.parts import Agreement, Parts
+from deepcut_lib.plots.figure import WIDTH, blank, show
+from deepcut_lib.plots.pictures import PALETTE
+
+COLOURS = [tuple(colour / 255) for colour in PALETTE]
+POINTS = ("head", "tail", "foot")
+"""What is marked on birds, in the order of `Points`."""
+
+MARKS = "^so"
+
+Points = Sequence[tuple[float, float] | None]
+"""Head, tail and foot of a bird, x and y in percent of the picture's sides; None where it is hidden."""
+
+
+def coloured(picture: Image.Image, parts: Parts, side: int = 200) -> np.ndarray:
+    """A small grey picture with its parts in colours, H×W×3; part 1 has the first colour of `PALETTE`.
+
+    Args:
+        picture: the picture.
+        parts: its parts.
+        side: the longest side of the result, in pixels.
+    """
+    shown = picture.convert("L")
+    shown.thumbnail((side, side))
+    # Few tones without texture: enough to know the place by, and small to save
+    grey = 70.0 + np.asarray(shown.filter(ImageFilter.MedianFilter(5)))[..., None] // 43 * 28
+    small = Image.fromarray(parts.pixels.astype(np.int32)).resize(shown.size, Image.Resampling.NEAREST)
+    labels = np.asarray(small)
+    colours = PALETTE[(labels - 1) % len(PALETTE)]
+    return np.where(labels[..., None] > 0, 0.7 * colours + 0.3 * grey, grey).astype(np.uint8)
+
+
+def parts_figure(
+    pictures: Sequence[Image.Image],
+    parts: Sequence[Parts],
+    titles: Sequence[str],
+    *,
+    columns: int = 4,
+    points: Sequence[Points] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Pictures in rows, each with its parts.
+
+    Args:
+        pictures: the pictures.
+        parts: of each.
+        titles: of each.
+        columns: pictures in a row.
+        points: of each picture the marks to be set, or None for none.
+        figure: to draw in.
+    """
+    rows = -(-len(pictures) // columns)
+    tallest = max(picture.height / picture.width for picture in pictures)
+    figure = blank(figure, 0.4 + rows * (0.3 + WIDTH / columns * min(tallest, 0.9)))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for one in axes.flat[len(pictures) :]:
+        one.set_axis_off()
+    for index, (one, picture, found, title) in enumerate(
+        zip(axes.flat, pictures, parts, titles, strict=False)
+    ):
+        _show_parts(one, picture, found, title)
+        if points is not None:
+            _mark(one, points[index])
+    handles = _legend(parts)
+    if points is not None:
+        handles += [
+            Line2D([], [], marker=mark, linestyle="none", color="white", markeredgecolor="black", label=name)
+            for mark, name in zip(MARKS, POINTS, strict=True)
+        ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=10)
+    return figure
+
+
+def modes_figure(
+    pictures: Sequence[Image.Image],
+    found: Mapping[str, Sequence[Parts]],
+    names: Sequence[str],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """A row for each picture and a column for each way to its parts.
+
+    Args:
+        pictures: the pictures.
+        found: the parts of each picture, by the column's title.
+        names: of the pictures.
+        figure: to draw in.
+    """
+    columns = 1 + len(found)
+    tallest = [min(picture.height / picture.width, 1.0) for picture in pictures]
+    figure = blank(figure, 0.7 + WIDTH / columns * sum(tallest))
+    axes = figure.subplots(len(pictures), columns, squeeze=False, height_ratios=tallest)
+    for row, picture, name in zip(axes, pictures, names, strict=True):
+        shown = picture.filter(ImageFilter.MedianFilter(5))
+        shown.thumbnail((200, 200))
+        show(row[0], shown)
+        row[0].set_ylabel(name, fontsize=11)
+    for column, (title, parts) in enumerate(found.items(), start=1):
+        for one, picture, its in zip(axes[:, column], pictures, parts, strict=True):
+            _show_parts(one, picture, its, "")
+        axes[0, column].set_title(title, fontsize=11)
+    axes[0, 0].set_title("picture", fontsize=11)
+    handles = _legend([one for parts in found.values() for one in parts])
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11)
+    return figure
+
+
+def twins_figure(
+    features: Sequence[Tensor],
+    classifier: Tensor,
+    heads: Sequence[Sequence[bool]],
+    titles: Sequence[str],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Patches as points in the plane of their two features, over the regions in which a network names them.
+
+    Args:
+        features: n×2 for each panel.
+        classifier: 2×2; a point F gets the label of the larger entry of F V.
+        heads: of each panel, which patches belong to a head; the others belong to a body.
+        titles: of each panel.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.4)
+    panels = figure.subplots(1, len(features), sharex=True, sharey=True, squeeze=False)[0]
+    grid = np.linspace(-1.4, 1.4, 141)
+    plane = np.stack(np.meshgrid(grid, grid), axis=-1) @ np.asarray(classifier)
+    pale = ListedColormap([0.35 * np.array(colour) + 0.65 for colour in COLOURS[:2]])
+    extent = (-1.4, 1.4, -1.4, 1.4)
+    for one, values, belong, title in zip(panels, features, heads, titles, strict=True):
+        one.imshow(plane.argmax(-1), extent=extent, origin="lower", cmap=pale, vmin=0, vmax=1)
+        for index, ((x, y), head) in enumerate(zip(values.tolist(), belong, strict=True)):
+            one.plot([0, x], [0, y], color="0.35", linewidth=1)
+            one.plot(x, y, "^" if head else "o", color="black", markersize=9 if head else 7)
+            out = 1 + 0.17 / float(np.hypot(x, y))
+            one.text(x * out, y * out, str(index), ha="center", va="center", fontsize=11)
+        one.set_title(title, fontsize=11)
+        one.set_xlabel("channel 0", fontsize=11)
+        one.set_xticks([-1, 0, 1])
+        one.set_yticks([-1, 0, 1])
+    panels[0].set_ylabel("channel 1", fontsize=11)
+    handles = [
+        Line2D([], [], color="black", marker="^", linestyle="none", label="patch of a head"),
+        Line2D([], [], color="black", marker="o", linestyle="none", label="patch of a body"),
+        Patch(color=pale(0), label="the network says 0"),
+        Patch(color=pale(1), label="the network says 1"),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    return figure
+
+
+def agreement_figure(
+    measured: Mapping[str, Mapping[str, tuple[Agreement, float]]], *, figure: Figure | None = None
+) -> Figure:
+    """How far labels agree, as they are named and renamed, beside what chance gives.
+
+    Args:
+        measured: the agreement and the chance level, by the panel's title and by the row's name.
+        figure: to draw in.
+    """
+    figure = blank(figure, 2.6)
+    panels = figure.subplots(1, len(measured), sharex=True, sharey=True, squeeze=False)[0]
+    for one, (title, rows) in zip(panels, measured.items(), strict=True):
+        for at, (agreement, chance) in enumerate(rows.values()):
+            one.hlines(at, agreement.as_named, agreement.renamed, color="0.7", linewidth=2, zorder=1)
+            one.plot(chance, at, "|", color="black", markersize=20, markeredgewidth=2.5)
+            one.plot(
+                agreement.renamed, at, "D", color=COLOURS[1], markersize=11, markeredgecolor="black", zorder=3
+            )
+            one.plot(agreement.as_named, at, "o", color=COLOURS[0], markersize=8, zorder=4)
+        one.set_title(title, fontsize=11)
+        one.set_yticks(range(len(rows)), list(rows), fontsize=11)
+        one.set_xlabel("share of matched patches", fontsize=11)
+        one.grid(axis="x", alpha=0.3)
+    panels[0].set_xlim(0, 1.05)
+    panels[0].set_ylim(len(next(iter(measured.values()))) - 0.5, -0.5)
+    handles = [
+        Line2D([], [], color=COLOURS[0], marker="o", linestyle="none", label="same label, as named"),
+        Line2D(
+            [], [], color=COLOURS[1], marker="D", markeredgecolor="black", linestyle="none", label="renamed"
+        ),
+        Line2D(
+            [],
+            [],
+            color="black",
+            marker="|",
+            markersize=14,
+            markeredgewidth=2.5,
+            linestyle="none",
+            label="chance",
+        ),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=11)
+    return figure
+
+
+def points_figure(counts: Mapping[str, np.ndarray], *, figure: Figure | None = None) -> Figure:
+    """Into which part heads, tails and feet fall.
+
+    Args:
+        counts: 3×(1 + k) numbers of birds by the panel's title, the first column for background.
+        figure: to draw in.
+    """
+    figure = blank(figure, 2.3)
+    panels = figure.subplots(1, len(counts), squeeze=False)[0]
+    for one, (title, table) in zip(panels, counts.items(), strict=True):
+        largest = max(int(table.max()), 1)
+        one.imshow(table, cmap="cividis", vmin=0, vmax=largest, aspect="auto")
+        for (row, column), number in np.ndenumerate(table):
+            ink = "black" if number > 0.6 * largest else "white"
+            one.text(column, row, str(int(number)), ha="center", va="center", color=ink, fontsize=12)
+        one.set_title(title, fontsize=11)
+        one.set_xticks(range(table.shape[1]), ["–", *map(str, range(1, table.shape[1]))], fontsize=11)
+        one.set_yticks(range(len(POINTS)), POINTS if one is panels[0] else [""] * len(POINTS), fontsize=11)
+        one.set_xlabel("part", fontsize=11)
+    return figure
+
+
+def chance_level(parts: Sequence[Parts]) -> float:
+    """How often two foreground patches drawn from all pictures have the same label: Σ (share of a part)²."""
+    labels = np.concatenate([one.labels[one.labels > 0] for one in parts])
+    return float(((np.bincount(labels) / len(labels)) ** 2).sum())
+
+
+def parts_view(
+    pictures: Sequence[Image.Image],
+    parts: Sequence[Parts],
+    names: Sequence[str],
+    chosen: int,
+    agreement: Agreement,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Small pictures with their parts on the left, the chosen one large on the right, the agreement above.
+
+    Args:
+        pictures: up to six.
+        parts: of each.
+        names: of each; a small picture's axes have its name as label.
+        chosen: index of the large one.
+        agreement: of the labels of all.
+        figure: to draw in.
+    """
+    figure = blank(figure, 4.3)
+    figure.set_layout_engine("none")  # places of their own: exact, and twice as fast as a computed layout
+    left, bottom, width, height = 0.005, 0.1, 0.22, 0.27
+    for index, (picture, found, name) in enumerate(zip(pictures, parts, names, strict=True)):
+        row, column = divmod(index, 2)
+        place = (left + column * (width + 0.005), bottom + (2 - row) * (height + 0.01), width, height)
+        small = figure.add_axes(place, label=name)
+        show(small, coloured(picture, found))
+        small.set_aspect("equal", adjustable="datalim")  # the whole place is the picture's, for clicks
+        for spine in small.spines.values():
+            spine.set(edgecolor="black" if index == chosen else "white", linewidth=3)
+    large = figure.add_axes((0.47, bottom + 0.01, 0.52, 0.8), label="large")
+    show(large, coloured(pictures[chosen], parts[chosen], 480))
+    large.axis("off")
+    if parts[chosen].message:
+        large.set_title(parts[chosen].message, fontsize=11)
+    figure.suptitle(
+        f"labels of matched patches: {agreement.as_named:.2f} the same, {agreement.renamed:.2f} renamed, "
+        f"{chance_level(parts):.2f} by chance",
+        fontsize=12,
+        y=0.985,
+    )
+    handles = _legend(parts)
+    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=11)
+    return figure
+
+
+def _show_parts(axes: Axes, picture: Image.Image, parts: Parts, title: str) -> None:
+    show(axes, coloured(picture, parts), title)
+
+
+def _mark(axes: Axes, points: Points) -> None:
+    height, width = axes.images[-1].get_size()
+    for mark, point in zip(MARKS, points, strict=True):
+        if point is not None:
+            x, y = point[0] / 100 * width - 0.5, point[1] / 100 * height - 0.5
+            axes.plot(x, y, mark, color="white", markeredgecolor="black", markersize=6, clip_on=False)
+
+
+def _legend(parts: Sequence[Parts]) -> list[Patch | Line2D]:
+    k = max(int(one.labels.max()) for one in parts)
+    return [
+        Patch(color=COLOURS[(label - 1) % len(COLOURS)], label=f"part {label}") for label in range(1, k + 1)
+    ]

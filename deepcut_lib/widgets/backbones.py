@@ -1,0 +1,148 @@
+"""Explorer of lesson 8: one picture through two backbones, with the same settings and the same patch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from ipywidgets import Checkbox, Dropdown, IntSlider, IntText, SelectionSlider
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch.nn import functional
+
+from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Recipe
+from deepcut_lib.features import PatchFeatures, normalize
+from deepcut_lib.images import load_image
+from deepcut_lib.plots.backbones import two_backbones
+from deepcut_lib.plots.features import Place, patch_at, patch_box
+from deepcut_lib.segmentation import Segmentation, cut
+from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.localization import true_box
+
+ALPHAS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+"""Values of α to choose from."""
+
+LENGTH = 8.0
+"""Of every patch's vector, centred or not: the length of `normalize`."""
+
+
+def prepared(features: PatchFeatures, *, centred: bool) -> PatchFeatures:
+    """The same features with vectors of one length, centred over the picture first or not.
+
+    The length changes no sign of an affinity. So centring is all that differs between the two.
+    """
+    if centred:
+        return replace(features, values=normalize(features.values, LENGTH))
+    return replace(features, values=functional.normalize(features.values, dim=1) * LENGTH)
+
+
+def explore_backbones(
+    backbones: Mapping[str, Backbone],
+    data: Path,
+    *,
+    side: int | None = None,
+    recipe: Recipe = CENTRED_RECIPE,
+    place: Place = (0.5, 0.5),
+) -> Explorer:
+    """Choose two backbones, a picture and a loss; click a patch to see what is similar to it in both.
+
+    Features and clusters are kept once they were computed.
+
+    Args:
+        backbones: to choose from, by name; the first two are shown first.
+        data: a folder with `images` and `masks`; a picture without a mask has no IoU.
+        side: patches along each side, the same for all; by default what each backbone has.
+        recipe: learning rate and number of starts, the same for all.
+        place: of the patch to begin with, (down, across) as shares.
+    """
+    images = {path.stem: path for path in sorted((data / "images").glob("*.jpg"))}
+    masks = {path.stem: path for path in (data / "masks").glob("*.png")}
+
+    @lru_cache(maxsize=8)
+    def read(picture: str) -> tuple[Image.Image, np.ndarray | None]:
+        truth = masks.get(picture)
+        mask = None if truth is None else np.asarray(Image.open(truth).convert("L")) > 127
+        return load_image(images[picture]), mask
+
+    @lru_cache(maxsize=256)
+    def extract(name: str, picture: str) -> PatchFeatures:
+        backbone = backbones[name]
+        size = "default" if side is None else side * backbone.patch_size
+        return replace(backbone(images[picture], size=size, cls=False), backbone=name)
+
+    @lru_cache(maxsize=64)
+    def find(name: str, picture: str, centred: bool, objective: str, k: int, alpha: float) -> Segmentation:
+        ready = prepared(extract(name, picture), centred=centred)
+        chosen = replace(recipe, normalized=False)
+        if objective == "cc":
+            return cut([ready], recipe=chosen, objective="cc", alpha=alpha)[0]
+        return cut([ready], recipe=chosen, n_clusters=k)[0]
+
+    def draw(
+        *,
+        figure: Figure,
+        left: str,
+        right: str,
+        picture: str,
+        objective: str,
+        centred: bool,
+        n_clusters: int,
+        alpha: float,
+        down: int,
+        across: int,
+    ) -> Figure:
+        signed = objective == "cc"
+        # what the loss does not use must not tell two results apart
+        k, shift = (0, alpha) if signed else (n_clusters, 0.0)
+        shown, truth = read(picture)
+        return two_backbones(
+            shown,
+            [find(name, picture, centred, objective, k, shift) for name in (left, right)],
+            (down / 100, across / 100),
+            truth=truth,
+            true_box=true_box(masks[picture]) if picture in masks else None,
+            alpha=alpha if signed else None,
+            figure=figure,
+        )
+
+    def click(axes: Axes, x: float, y: float) -> dict[str, int]:
+        shown, _ = read(explorer.values["picture"])
+        if not (0 <= x <= shown.width and 0 <= y <= shown.height) or not axes.get_label():
+            return {}
+        half = "left" if axes.get_position().x0 < 0.5 else "right"
+        features = extract(explorer.values[half], explorer.values["picture"])
+        patch = patch_at(features, (y / shown.height, x / shown.width))
+        left, top, width, height = patch_box(features, patch)
+        return {
+            "down": round(100 * (top + height / 2) / shown.height),
+            "across": round(100 * (left + width / 2) / shown.width),
+        }
+
+    names = list(backbones)
+    controls = {
+        "left": Dropdown(options=names, value=names[0], description="left", **sized(180)),
+        "right": Dropdown(options=names, value=names[1], description="right", **sized(180)),
+        "picture": Dropdown(options=list(images), description="picture", **sized(185)),
+        "objective": Dropdown(options=[("N-cut", "ncut"), ("CC", "cc")], description="loss", **sized(115)),
+        "centred": Checkbox(True, description="centred", indent=False, **sized(90)),
+        "n_clusters": IntSlider(
+            recipe.n_clusters, 1, 10, description="K (N-cut)", continuous_update=False, **sized(230)
+        ),
+        "alpha": SelectionSlider(
+            options=ALPHAS, value=3.0, description="α (CC)", continuous_update=False, **sized(230)
+        ),
+        "down": IntText(round(100 * place[0]), description="down %", **sized(120)),
+        "across": IntText(round(100 * place[1]), description="across %", **sized(130)),
+    }
+
+    def offer(_change: object = None) -> None:
+        signed = controls["objective"].value == "cc"
+        controls["n_clusters"].disabled, controls["alpha"].disabled = signed, not signed
+
+    controls["objective"].observe(offer, "value")
+    offer()
+    explorer = Explorer(draw, controls, height=4.3, click=click)
+    return explorer

@@ -1,0 +1,118 @@
+"""The explorer of lesson 7: alpha, and the groups that it makes."""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from ipywidgets import Dropdown, IntSlider, IntText, SelectionSlider
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.graphs import cc_graph
+from deepcut_lib.kless import SCALE, cluster_vectors, picture_vector
+from deepcut_lib.metrics import cluster_scores
+from deepcut_lib.plots.k_less import groups_figure, thumbnail
+from deepcut_lib.widgets.explorer import Explorer, sized
+
+ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0)
+
+SETS = {
+    "bird, fruit, mammal, vehicle": ("bird", "fruit", "mammal", "vehicle"),
+    "… and other": ("bird", "fruit", "mammal", "vehicle", "other"),
+    "bird, fruit, vehicle": ("bird", "fruit", "vehicle"),
+    "bird, mammal": ("bird", "mammal"),
+    "bird alone": ("bird",),
+}
+"""Categories to group, by what the control calls them."""
+
+SMALL_BACKBONES = ("effnet_lite0", "tiny_vit", "pixels")
+"""Offered beside the lesson's own: installed with the library, and quick."""
+
+
+def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor | None = None) -> Explorer:
+    """Groups of the pictures of `data/` as grids, with their number and scores, as alpha changes.
+
+    Args:
+        backbone: chosen at first; others are loaded when they are asked for.
+        pictures: files named after their categories, such as ``bird_01.jpg``.
+        vectors: N×d, that backbone's vectors of the pictures, if they are there already.
+    """
+    categories = np.array([path.stem.split("_")[0] for path in pictures])
+    thumbnails = [thumbnail(path) for path in pictures]
+
+    @cache
+    def described(name: str) -> tuple[Tensor, bool]:
+        chosen = backbone if name == backbone.name else load_backbone(name)
+        if name == backbone.name and vectors is not None:
+            return vectors, chosen.recipe.normalized
+        rows = [picture_vector(path, chosen).cpu() for path in pictures]
+        return torch.stack(rows), chosen.recipe.normalized
+
+    @lru_cache(maxsize=64)
+    def grouped(name: str, kinds: tuple[str, ...], alpha: float, most: int, seed: int) -> np.ndarray:
+        values, normalized = described(name)
+        return cluster_vectors(
+            values[np.isin(categories, kinds)],
+            alpha=alpha,
+            max_clusters=most,
+            normalized=normalized,
+            random_state=seed,
+            device=str(backbone.device),
+        ).labels
+
+    def draw(
+        alpha: float, kinds: tuple[str, ...], most: int, seed: int, name: str, *, figure: Figure
+    ) -> Figure:
+        chosen = np.flatnonzero(np.isin(categories, kinds))
+        labels = grouped(name, kinds, alpha, most, seed)
+        values, normalized = described(name)
+        return groups_figure(
+            [thumbnails[index] for index in chosen],
+            labels,
+            categories[chosen],
+            summary(values[chosen], labels, categories[chosen], alpha, normalized=normalized),
+            figure=figure,
+        )
+
+    names = dict.fromkeys([backbone.name, *SMALL_BACKBONES])
+    controls = {
+        "alpha": SelectionSlider(
+            options=[(f"{alpha:g}", alpha) for alpha in ALPHAS],
+            value=100.0,
+            description="alpha",
+            continuous_update=False,
+            **sized(330),
+        ),
+        "kinds": Dropdown(options=SETS, description="categories", **sized(300)),
+        "most": IntSlider(10, 2, 20, description="at most", continuous_update=False, **sized(260)),
+        "seed": IntText(0, description="seed", **sized(110)),
+        "name": Dropdown(options=list(names), description="backbone", **sized(220)),
+    }
+    return Explorer(draw, controls, height=4.4)
+
+
+def summary(
+    vectors: Tensor, labels: np.ndarray, categories: np.ndarray, alpha: float, *, normalized: bool
+) -> str:
+    """One line on a grouping: its number and scores, and the share of negative affinities (Eq. 7).
+
+    Args:
+        vectors: n×d, as `cluster_vectors` takes them.
+        labels: (n,) groups.
+        categories: (n,) true categories.
+        alpha: the k sensitivity.
+        normalized: as for `cluster_vectors`.
+    """
+    found = cluster_scores(categories, labels)
+    if normalized:
+        vectors = SCALE * torch.nn.functional.normalize(vectors, dim=1)
+        vectors = vectors - vectors.mean(0)
+    negative = float(cc_graph(vectors, alpha).negative_share())
+    groups = "1 group" if found.n_clusters == 1 else f"{found.n_clusters} groups"
+    return (
+        f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {found.purity:.2f} · "
+        f"NMI {found.nmi:.2f} · ARI {found.ari:.2f} · {negative:.0%} of W negative"
+    )
