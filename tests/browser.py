@@ -99,7 +99,7 @@ def run_all(page: "Page", url: str) -> None:
     page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
     # Cells that are out of sight may not be drawn: the last one is looked for where running ends
     page.locator('.jp-StatusBar-TextItem:has-text("| Busy")').wait_for(timeout=60_000)
-    idle.wait_for(timeout=300_000)
+    idle.wait_for(timeout=900_000)
 
 
 def picture(explorer: "Locator") -> str:

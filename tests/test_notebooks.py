@@ -53,7 +53,7 @@ def test_runs_without_error_or_warning_and_solutions_pass_their_checks(notebook:
         new_code_cell(f"{solution_of(notebook, stub)}\n{stub.source.splitlines()[-1]}") for stub in stubs
     ]
     notebook.cells += solved
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
     assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
     for stub, solution in zip(stubs, solved, strict=True):
         assert result(stub).startswith("Not yet. "), stub.source
