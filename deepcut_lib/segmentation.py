@@ -90,7 +90,7 @@ def segment(
         alpha: the k sensitivity of "cc".
         epochs: steps of the optimiser.
         learning_rate: its step size.
-        n_init: random starts, of which the one with the least loss is kept.
+        n_init: random starts, of which the one whose foreground has the least N-cut against the rest is kept.
         normalized: centre the features over the picture and give them one length before clustering.
         two_stage: cut foreground from background, then cut each again (§3.4). Parts of the foreground that
             the border rule takes for background become background; unlike in the published code, no part of

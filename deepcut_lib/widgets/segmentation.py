@@ -11,11 +11,11 @@ from PIL import Image
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
+from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.images import load_image
 from deepcut_lib.plots.segmentation import segmentation_figure
 from deepcut_lib.segmentation import segment
 from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.localization import RememberingBackbone
 
 SIZES = {"usual": 1.0, "half": 0.5, "1.5×": 1.5}
 """Sides that pictures are fitted to, in units of the backbone's own."""
