@@ -129,9 +129,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         every patch once.
 
         Args:
-            pictures: n_i×d features of each picture; the numbers of patches may differ. Features that are
-                centred should be centred over all pictures: what one picture's mean removes is lost to the
-                comparison with others.
+            pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are centred
+                over each picture or over all of them is decided before: `segment_parts` says which it takes.
 
         Returns:
             This estimator; `labels_` and `assignments_` hold the patches of all pictures in turn, `losses_`
