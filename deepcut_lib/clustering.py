@@ -129,8 +129,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         every patch once.
 
         Args:
-            pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are centred
-                over each picture or over all of them is decided before: `segment_parts` says which it takes.
+            pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are
+                centred over each picture or over all is decided before: `segment_parts` says which it takes.
 
         Returns:
             This estimator; `labels_` and `assignments_` hold the patches of all pictures in turn, `losses_`
