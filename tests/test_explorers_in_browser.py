@@ -62,7 +62,8 @@ def test_a_control_changes_the_picture(
     try:
         run_all(page, lab.url(f"notebooks/{name}"))
         explorer = page.locator(".jp-OutputArea-output:has(.jupyter-matplotlib)").last
-        explorer.scroll_into_view_if_needed(timeout=30_000)
+        # The kernel looks idle between two cells: what ends the wait is the explorer itself
+        explorer.scroll_into_view_if_needed(timeout=900_000)
         assert page.locator('.jp-OutputArea-output[data-mime-type$=".stderr"]').count() == 0
         start = changed(explorer, "")
         slider = explorer.locator(".noUi-handle").first
