@@ -14,7 +14,7 @@ from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import normalize
 from deepcut_lib.graphs import Graph
 from deepcut_lib.images import find_images, load_image
-from deepcut_lib.metrics import Box, box_iou
+from deepcut_lib.metrics import Box, box_iou, box_of
 from deepcut_lib.segmentation import cut
 
 
@@ -148,7 +148,5 @@ def _mask_boxes(file: Path) -> list[Box]:
         return []
     mask = np.asarray(load_image(file).convert("L"))
     # masks of 0 and 255, of 0 and 1, and with soft edges
-    rows, columns = np.nonzero(mask > mask.max() / 2)
-    if not len(rows):
-        return []
-    return [(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)]
+    box = box_of(mask > mask.max() / 2)
+    return [] if box is None else [box]

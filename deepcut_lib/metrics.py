@@ -32,6 +32,14 @@ def box_iou(first: Box, second: Box) -> float:
     return overlap / union if union else 0.0
 
 
+def box_of(mask: np.ndarray) -> Box | None:
+    """The box round everything in an H×W bool mask, or None if it is empty."""
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return None
+    return (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+
+
 def corloc(predicted: Sequence[Box], truths: Sequence[Sequence[Box]]) -> float:
     """CorLoc: the share of pictures whose box overlaps any true box with an IoU of at least 0.5.
 

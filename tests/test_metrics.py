@@ -5,6 +5,7 @@ import pytest
 
 from deepcut_lib.metrics import (
     box_iou,
+    box_of,
     cluster_scores,
     corloc,
     keypoint_scores,
@@ -23,6 +24,13 @@ def test_mask_iou() -> None:
     assert mask_iou(np.zeros((2, 3), bool), np.zeros((2, 3), bool)) == 0
     with pytest.raises(ValueError, match="resize"):
         mask_iou(first, second.T)
+
+
+def test_box_of_a_mask() -> None:
+    mask = np.zeros((5, 7), bool)
+    assert box_of(mask) is None
+    mask[1, 2] = mask[3, 6] = True
+    assert box_of(mask) == (2, 1, 7, 4)
 
 
 def test_box_iou() -> None:

@@ -16,8 +16,9 @@ from deepcut_lib.datasets import DataSet, Sample
 from deepcut_lib.errors import ImageError
 from deepcut_lib.evaluation.methods import METHODS, Fitting, Found, Setup, View, look
 from deepcut_lib.evaluation.records import Records, Row
-from deepcut_lib.evaluation.scores import box_of, box_scores, centre_square, mask_scores
+from deepcut_lib.evaluation.scores import box_scores, centre_square, mask_scores
 from deepcut_lib.images import Size, load_image
+from deepcut_lib.metrics import box_of
 
 Item = TypeVar("Item")
 

@@ -78,14 +78,6 @@ def box_scores(box: Box, truths: Sequence[Box]) -> dict[str, float]:
     return {"corloc": float(best >= 0.5), "box_iou": best}
 
 
-def box_of(mask: np.ndarray) -> Box | None:
-    """The box round all of a bool mask, or None if it is empty."""
-    rows, columns = np.nonzero(mask)
-    if not len(rows):
-        return None
-    return (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-
-
 def centre_square(mask: np.ndarray) -> np.ndarray:
     """The largest square in the middle, as Deep Spectral Methods score CUB."""
     side = min(mask.shape)

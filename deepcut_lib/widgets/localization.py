@@ -14,7 +14,7 @@ from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
 from deepcut_lib.images import load_image
 from deepcut_lib.localization import localize
-from deepcut_lib.metrics import Box
+from deepcut_lib.metrics import Box, box_of
 from deepcut_lib.plots.localization import localization_figure
 from deepcut_lib.widgets.explorer import Explorer, sized
 
@@ -34,9 +34,15 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 
 
 def true_box(mask: Path) -> Box:
-    """The box round everything that a mask's file holds, the far edges exclusive."""
-    rows, columns = np.nonzero(np.asarray(Image.open(mask).convert("L")) > 127)
-    return (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    """The box round everything that a mask's file holds, the far edges exclusive.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    box = box_of(np.asarray(Image.open(mask).convert("L")) > 127)
+    if box is None:
+        raise ValueError(f"{mask}: the mask is empty, so there is no true box")
+    return box
 
 
 def explore_localization(data: Path, backbone: Backbone) -> Explorer:

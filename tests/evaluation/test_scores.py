@@ -7,7 +7,6 @@ from sklearn.metrics import accuracy_score, fbeta_score, jaccard_score
 from deepcut_lib.evaluation.scores import (
     BETA_SQUARED,
     THRESHOLDS,
-    box_of,
     box_scores,
     centre_square,
     expand_f,
@@ -92,10 +91,6 @@ def test_boxes() -> None:
     assert box_scores((0, 0, 10, 5), truths) == {"corloc": 1.0, "box_iou": 0.5}
     assert box_scores((0, 0, 10, 4), truths) == {"corloc": 0.0, "box_iou": 0.4}
     assert box_scores((0, 0, 10, 5), []) == {"corloc": 0.0, "box_iou": 0.0}
-    mask = np.zeros((5, 7), bool)
-    assert box_of(mask) is None
-    mask[1, 2] = mask[3, 6] = True
-    assert box_of(mask) == (2, 1, 7, 4)
 
 
 def test_the_square_in_the_middle() -> None:
