@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 from tqdm import tqdm
@@ -23,7 +22,7 @@ from tqdm import tqdm
 from deepcut_lib import load_backbone
 from deepcut_lib.baselines import connected_components, spectral
 from deepcut_lib.graphs import cc_graph, ncut_graph
-from deepcut_lib.kless import ALPHA_NORMALIZED, SCALE, cluster_vectors, picture_vector
+from deepcut_lib.kless import ALPHA_NORMALIZED, centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import ClusterScores, cluster_scores
 
 CLASSES = ("Topwear", "Shoes", "Bags", "Eyewear", "Belts")
@@ -47,8 +46,7 @@ def balanced_draw(members: dict[str, np.ndarray], count: int, rng: np.random.Gen
 
 def cluster_by_all(vectors: Tensor, count: int, seed: int) -> dict[str, np.ndarray]:
     """Labels of each method, all on the same vectors: of one length, then centred."""
-    prepared = SCALE * F.normalize(vectors, dim=1)
-    prepared = prepared - prepared.mean(0)
+    prepared = centre_vectors(vectors)
     return {
         "connected components, W > 0 of Eq. 5, vectors as they are": connected_components(
             cc_graph(vectors, 1e9)

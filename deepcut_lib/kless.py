@@ -123,6 +123,15 @@ def picture_vector(image: ImageLike, backbone: Backbone, *, size: Size = PICTURE
     return vector
 
 
+def centre_vectors(vectors: Tensor) -> Tensor:
+    """Vectors of whole pictures with one length, then without their mean: N×d.
+
+    Pooled features are all much alike: without this nothing tells pictures apart.
+    """
+    scaled = SCALE * F.normalize(vectors.float(), dim=1)
+    return scaled - scaled.mean(0)
+
+
 def cluster_vectors(
     vectors: Tensor,
     *,
@@ -147,8 +156,7 @@ def cluster_vectors(
         epochs: steps of the optimiser.
         learning_rate: its step size.
         n_init: random starts.
-        normalized: give vectors one length, then subtract their mean. Pooled features are all much alike:
-            without it nothing tells pictures apart. False takes them as they are.
+        normalized: prepare them by `centre_vectors`. False takes them as they are.
         device: where to run.
         random_state: seed of the starts.
 
@@ -164,11 +172,8 @@ def cluster_vectors(
     _check_alpha(alpha)
     if vectors.ndim != 2 or not len(vectors):
         raise ValueError(f"vectors must be N×d with at least one row, not {tuple(vectors.shape)}")
-    prepared = SCALE * F.normalize(vectors.float(), dim=1) if normalized else vectors
     if len(vectors) == 1 or (vectors == vectors[0]).all():  # nothing to tell apart
         return ImageClusters(np.zeros(len(vectors), int), vectors, alpha, None)
-    if normalized:
-        prepared = prepared - prepared.mean(0)
     model = DeepCut(
         max_clusters,
         "cc",
@@ -178,7 +183,7 @@ def cluster_vectors(
         n_init=n_init,
         device=device,
         random_state=random_state,
-    ).fit(prepared)
+    ).fit(centre_vectors(vectors) if normalized else vectors)
     return ImageClusters(_by_size(model.labels_), vectors, alpha, model)
 
 

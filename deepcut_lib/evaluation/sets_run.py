@@ -6,7 +6,6 @@ from itertools import islice
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 from tqdm import tqdm
@@ -18,7 +17,7 @@ from deepcut_lib.datasets import DataSet
 from deepcut_lib.errors import ImageError
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.graphs import ncut_graph
-from deepcut_lib.kless import cluster_vectors, picture_vector
+from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import cluster_scores
 
 COUNTS = (3, 4, 5)
@@ -35,17 +34,12 @@ TITLES = {
 }
 
 
-def _centred(vectors: Tensor) -> Tensor:
-    unit = F.normalize(vectors, dim=1)
-    return unit - unit.mean(0)
-
-
 def _labels(method: str, vectors: Tensor, count: int, *, normalized: bool, seed: int) -> np.ndarray:
     if method == "cc":
         return cluster_vectors(vectors, normalized=normalized, random_state=seed).labels
     if method == "components":  # of Eq. 5 on vectors as they are: what gives the paper's numbers
         return connected_components(ncut_graph(vectors))
-    prepared = _centred(vectors) if normalized else vectors
+    prepared = centre_vectors(vectors) if normalized else vectors
     if method == "spectral":
         return spectral(ncut_graph(prepared), random_state=seed)
     return KMeans(count, n_init=10, random_state=seed).fit_predict(prepared.cpu().numpy())

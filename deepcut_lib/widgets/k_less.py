@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.graphs import cc_graph
-from deepcut_lib.kless import SCALE, cluster_vectors, picture_vector
+from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.plots.k_less import groups_figure, thumbnail
 from deepcut_lib.widgets.explorer import Explorer, sized
@@ -107,10 +107,8 @@ def summary(
         normalized: as for `cluster_vectors`.
     """
     found = cluster_scores(categories, labels)
-    if normalized:
-        vectors = SCALE * torch.nn.functional.normalize(vectors, dim=1)
-        vectors = vectors - vectors.mean(0)
-    negative = float(cc_graph(vectors, alpha).negative_share())
+    prepared = centre_vectors(vectors) if normalized else vectors
+    negative = float(cc_graph(prepared, alpha).negative_share())
     groups = "1 group" if found.n_clusters == 1 else f"{found.n_clusters} groups"
     return (
         f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {found.purity:.2f} · "

@@ -18,7 +18,7 @@ from deepcut_lib.errors import BackboneUnavailableError
 from deepcut_lib.exercises import k_less as checks
 from deepcut_lib.exercises.k_less import FOUR, best_groupings, groupings, longest_plateau, merged, tie_alpha
 from deepcut_lib.graphs import cc_graph, ncut_graph
-from deepcut_lib.kless import cluster_vectors, picture_vector
+from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.plots.k_less import (
     COLOURS,
     FRAME,
@@ -92,6 +92,7 @@ def test_prepared_vectors_are_those_that_the_library_clusters(
     lesson: dict[str, Any], vectors: Tensor
 ) -> None:
     prepared = lesson["prepare"](vectors)
+    torch.testing.assert_close(prepared, centre_vectors(vectors))
     torch.testing.assert_close(prepared.mean(0), torch.zeros(vectors.shape[1]), atol=1e-4, rtol=0)
     library = cluster_vectors(vectors, alpha=12)
     by_hand = DeepCut(10, "cc", alpha=12, epochs=100, n_init=8).fit(prepared)
