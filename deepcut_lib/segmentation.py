@@ -205,9 +205,29 @@ def _finish(
             return fitted.fit(normalize(rows) if normalized else rows).labels_
 
         labels, background = _cut_again(labels, background, features.values, again, fitted.n_clusters)
+    return assemble(labels, background, features, losses, refine_on=picture)
+
+
+def assemble(
+    labels: np.ndarray,
+    background: np.ndarray,
+    features: PatchFeatures,
+    losses: np.ndarray,
+    *,
+    refine_on: Image.Image | None,
+) -> Segmentation:
+    """Masks and box of clusters whose background is known.
+
+    Args:
+        labels: h×w clusters, 0…K−1.
+        background: (K,) bool.
+        features: what was clustered.
+        losses: of each epoch; empty where nothing was optimised.
+        refine_on: the picture, to sharpen the mask by the bilateral solver; None leaves it coarse.
+    """
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
-    refined = refine_mask(picture, coarse) if picture is not None and coarse.any() else None
+    refined = refine_mask(refine_on, coarse) if refine_on is not None and coarse.any() else None
     return Segmentation(
         labels=labels,
         background=background,

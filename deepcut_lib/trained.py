@@ -16,15 +16,14 @@ from torch import Tensor
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.errors import CheckpointError
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.files import write_whole
-from deepcut_lib.foreground import background_clusters, foreground_box
+from deepcut_lib.foreground import background_clusters
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.network import NAMES, Networks
 from deepcut_lib.parts import JOINT_STARTS, Parts, foreground_rows, to_parts
-from deepcut_lib.refinement import refine_mask
-from deepcut_lib.segmentation import Segmentation
+from deepcut_lib.segmentation import Segmentation, assemble
 
 FORMAT = "deepcut-trained-1"
 
@@ -74,19 +73,8 @@ class TrainedDeepCut:
         self, features: PatchFeatures, *, refine_on: Image.Image | None = None
     ) -> Segmentation:
         """The same for a picture whose features are at hand; `refine_on`: the picture, for sharp masks."""
-        labels = self.labels(features)
-        foreground = ~self.background[labels]
-        coarse = upsample(foreground, features, smooth=True) > 0.5
-        refined = refine_mask(refine_on, coarse) if refine_on is not None and coarse.any() else None
-        return Segmentation(
-            labels=labels,
-            background=self.background,
-            coarse_mask=coarse,
-            mask=coarse if refined is None else refined,
-            box=foreground_box(foreground if refined is None else refined, features.image_size),
-            features=features,
-            losses=np.empty(0, np.float32),
-        )
+        nothing = np.empty(0, np.float32)
+        return assemble(self.labels(features), self.background, features, nothing, refine_on=refine_on)
 
     def parts(self, image: ImageLike, *, backbone: Backbone | None = None) -> Parts:
         """The parts of a new picture's foreground, without training; they mean what they did in training.
