@@ -178,7 +178,7 @@ def _deepcut(*, refine: bool = False, **options: Any) -> Run:
             [view.features for view in views],
             recipe=setup.recipe,
             refine_on=[view.picture for view in views] if refine else None,
-            random_state=seed,
+            random_state=seed * setup.recipe.n_init,  # so that no two seeds share a start
             **options,
         )
         if options.get("objective") != "cc":

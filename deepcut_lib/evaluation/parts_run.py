@@ -163,7 +163,8 @@ def _fit_ncut(birds: Sequence[Bird], backbone: Backbone, seed: int) -> Label:
     recipe = backbone.recipe
 
     def foreground(bird: Bird) -> np.ndarray:
-        return cut([bird.features], recipe=recipe, random_state=seed)[0].foreground
+        # no two seeds share a start
+        return cut([bird.features], recipe=recipe, random_state=seed * recipe.n_init)[0].foreground
 
     def rows(bird: Bird, where: np.ndarray) -> Tensor:
         return foreground_rows(bird.features, where, normalized=recipe.normalized)
