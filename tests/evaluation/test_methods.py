@@ -87,6 +87,7 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
         ("ncut_solver", {"refine": True}),
         ("ncut_two_stage", {"two_stage": True}),
         ("cc", {"objective": "cc"}),
+        ("cc_alpha6", {"objective": "cc", "alpha": 6.0}),
     ):
         for found, view in zip(METHODS[name].run(views, Setup(backbone.recipe), 3), views, strict=True):
             alone: Segmentation = segment(
