@@ -81,7 +81,7 @@ def write_up(
         seeds=seeds if outcome.sets else 0,
         inputs=_INPUTS.get(table.kind) or _INPUTS[inputs(options, table)],
         device=", ".join({str(one.device) for one in outcome.backbones.values()}) or "nothing run",
-        titles=_titles(table),
+        titles=titles(table),
         columns=columns,
         unavailable=outcome.unavailable,
         failures=[without_folders(message) for message in outcome.failures.values()],
@@ -190,7 +190,8 @@ def _command(options: argparse.Namespace, table: Table, outcome: Outcome) -> str
     return " ".join(words)
 
 
-def _titles(table: Table) -> dict[str, str]:
+def titles(table: Table) -> dict[str, str]:
+    """What the table's rows are called, by method."""
     if table.kind == "sets":
         return sets_run.TITLES
     if table.kind == "parts":

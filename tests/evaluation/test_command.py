@@ -19,7 +19,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from deepcut_lib.cli import main
 from deepcut_lib.datasets import KeyPoint
-from deepcut_lib.evaluation import command, run
+from deepcut_lib.evaluation import outcome, run
 from deepcut_lib.evaluation.methods import METHODS
 from deepcut_lib.evaluation.paper import PAPER
 from deepcut_lib.evaluation.parts_run import fit_picture
@@ -232,7 +232,7 @@ def test_a_method_that_fails_on_a_picture_is_listed(
         return found(views, setup, seed)
 
     first = np.asarray(Image.open(horses / "data" / "horses" / "images" / "0003.jpg"))[0, 0, 0]
-    monkeypatch.setitem(command.METHODS, "lost", type(METHODS["lost"])("LOST", moody))
+    monkeypatch.setitem(METHODS, "lost", type(METHODS["lost"])("LOST", moody))
     assert evaluate(horses, "horses", "--methods", "lost", "middle_box") == 1
     assert "not done: 0003: LOST: no eigenvector" in capsys.readouterr().err
     table = table_of(horses / "out" / "horses-pixels")
@@ -327,7 +327,7 @@ def test_without_data_a_table_has_the_papers_numbers_and_how_to_fill_it(
 
 def test_tables_are_whole() -> None:
     for name, table in TABLES.items():
-        titles = command._titles(table)
+        titles = outcome.titles(table)
         assert set(table.methods) <= set(titles)
         assert set(table.metrics) <= set(METRICS)
         for method, _, metric in PAPER[name]:
