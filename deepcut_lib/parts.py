@@ -223,8 +223,8 @@ class Agreement(NamedTuple):
 def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | None = None) -> Agreement:
     """Compare the labels of patches that look alike in different pictures.
 
-    For each two pictures, foreground patches match that are each other's nearest by cosine. One part everywhere
-    agrees fully: read it beside the number of parts.
+    For each two pictures, foreground patches match that are each other's nearest by cosine. One
+    part everywhere agrees fully: read it beside the number of parts.
 
     Args:
         parts: each picture's parts.
