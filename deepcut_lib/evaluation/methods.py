@@ -148,7 +148,7 @@ def unavailable(method: Method, backbone: Backbone, setup: Setup) -> str | None:
     if method.opencv and not has_ximgproc():
         return "OpenCV's contributed modules are not installed (opencv-contrib-python-headless)"
     if method is METHODS["edge_boxes"] and setup.edge_model is None:
-        return "EdgeBoxes needs --edge-model, OpenCV's model.yml.gz of structured edges"
+        return "it needs --edge-model, OpenCV's model.yml.gz of structured edges"
     return None
 
 

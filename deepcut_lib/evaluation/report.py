@@ -178,7 +178,7 @@ def to_markdown(
 ) -> str:
     """The report: how it was made, ours beside the paper's, further measures, speed, what failed."""
     by_key = {(cell.method, cell.column, cell.metric): cell for cell in found}
-    parts = [f"{'#' * level} {table.title}", *_facts(facts)]
+    parts = [f"{'#' * level} {table.title}", *_facts(table, facts)]
     if figure:
         parts.append(f"![{table.title}: {METRICS[table.metrics[0]]} of each method as bars]({figure})")
     several = len(facts.columns) > 1 or bool(PAPER[facts.table])
@@ -202,7 +202,7 @@ def to_markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(facts: Facts) -> Iterator[str]:
+def _facts(table: Table, facts: Facts) -> Iterator[str]:
     yield f"    {facts.command}"
     lines = [f"* data: {line}" for line in facts.sets.values()]
     lines += [f"* backbone: `{name}`, {what}" for name, what in facts.backbones.items()]
@@ -214,7 +214,8 @@ def _facts(facts: Facts) -> Iterator[str]:
     threads = f"{torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
     python = platform.python_version()
     lines.append(f"* deepcut_lib {__version__}, Python {python}, {packages}; {facts.device}, {threads}")
-    lines.append("* in percent; *paper*: the paper's number; an empty place has not been measured")
+    counted = ", but for numbers of clusters" if "clusters" in table.metrics else ""
+    lines.append(f"* in percent{counted}; *paper*: the paper's number; an empty place has not been measured")
     yield "\n".join(lines)
 
 
