@@ -171,8 +171,11 @@ def fiedler_vector(affinity: Tensor) -> tuple[np.ndarray, np.ndarray]:
     if degrees.min() <= 0:
         raise ValueError(f"Patch {degrees.argmin()} has degree 0: the eigenproblem needs positive degrees.")
     last = min(2, len(weights) - 1)
-    values, vectors = eigh(np.diag(degrees) - weights, np.diag(degrees), subset_by_index=[0, last])
-    vector = vectors[:, 1]
+    # The solutions of D^-½ (D − W) D^-½ u = λ u, with v = D^-½ u, are the same, and found in half the time
+    scale = 1 / np.sqrt(degrees)
+    laplacian = (np.diag(degrees) - weights) * scale[:, None] * scale
+    values, vectors = eigh(laplacian, subset_by_index=[0, last], overwrite_a=True)
+    vector = scale * vectors[:, 1]
     if 2 * (vector > 0).sum() > len(vector):
         vector = -vector
     return np.append(values[1:], np.inf)[:2], vector

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.foreground import background_clusters
@@ -22,5 +23,6 @@ def kmeans(
         h×w bool foreground.
     """
     model = KMeans(n_clusters, n_init=n_init, random_state=random_state)
-    labels = features.to_map(model.fit_predict(features.values.cpu().numpy()))
+    with threadpool_limits(1):  # on so few patches, threads that wait for one another cost ten times the work
+        labels = features.to_map(model.fit_predict(features.values.cpu().numpy()))
     return ~background_clusters(labels)[labels]
