@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 from scipy import ndimage, sparse
-from scipy.linalg import eigh
 from sklearn.neighbors import NearestNeighbors
 
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.foreground import foreground_box
+from deepcut_lib.graphs import cut_vectors
 from deepcut_lib.metrics import Box
 
 NEIGHBOURS = ((20, 2.0), (10, 0.1))
@@ -63,13 +63,8 @@ def deep_spectral(
         if picture is None:
             raise ValueError("the colour term needs the picture; pass it, or colour_weight=0")
         affinity += colour_weight * colour_affinity(picture, features.grid)
-    degrees = affinity.sum(axis=1)
-    degrees[degrees < 1e-12] = 1
-    # The same eigenvalues as D⁻¹(D − W), of a symmetric matrix
-    scale = 1 / np.sqrt(degrees)
-    laplacian = (np.diag(degrees) - affinity) * scale[:, None] * scale
-    eigenvalues, vectors = eigh(laplacian, subset_by_index=[0, count - 1], overwrite_a=True)
-    eigenvectors = (scale[:, None] * vectors).T.reshape(count, *features.grid)
+    eigenvalues, vectors = cut_vectors(affinity, count)
+    eigenvectors = vectors.T.reshape(count, *features.grid)
     foreground = eigenvectors[1] > 0
     if foreground.mean() > 0.5:
         foreground = ~foreground
