@@ -7,6 +7,7 @@ same names in ``masks/``: ``data`` of this repository, or the Weizmann horses.
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -14,12 +15,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from deepcut_lib import Segmentation, load_backbone, segment
+from deepcut_lib import Segmentation, load_backbone
+from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.features import upsample
 from deepcut_lib.images import find_images
 from deepcut_lib.metrics import mask_iou
+from deepcut_lib.segmentation import cut
 
-PUBLISHED = {"n_clusters": 2, "learning_rate": 1e-3, "n_init": 1, "normalized": False}
 CLUSTERS = (2, 3, 4, 5)
 
 
@@ -33,9 +35,10 @@ def main(root: Path, name: str = "effnet_lite0") -> None:
     ]
     for path in tqdm(pictures, unit="picture", disable=not sys.stderr.isatty()):
         truth = np.asarray(Image.open(root / "masks" / f"{path.stem}.png").convert("L")) > 127
-        settings = {f"the recipe, K={k}": {"n_clusters": k} for k in CLUSTERS}
-        for method, options in {**settings, "published settings": PUBLISHED}.items():
-            found = segment(path, backbone=backbone, **options)
+        features = backbone(path, cls=False)
+        settings = {f"the recipe, K={k}": replace(backbone.recipe, n_clusters=k) for k in CLUSTERS}
+        for method, recipe in {**settings, "published settings": PUBLISHED_RECIPE}.items():
+            (found,) = cut([features], recipe=recipe)
             scores[method].append(mask_iou(found.mask, truth))
             bounds[method].append(max(mask_iou(mask, truth) for mask in _all_masks(found)))
     print(f"\n{len(pictures)} pictures of {root.name}, {name}, N-cut, seed 0: mean foreground IoU\n")
