@@ -253,6 +253,12 @@ def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | No
     return Agreement(same / matches, renamed / matches, matches)
 
 
+def chance_level(parts: Sequence[Parts]) -> float:
+    """How often two foreground patches drawn from all pictures have the same label: Σ (share of a part)²."""
+    labels = np.concatenate([one.labels[one.labels > 0] for one in parts])
+    return float(((np.bincount(labels) / len(labels)) ** 2).sum())
+
+
 def _seen_by(one: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
     """The foreground's patches on the judge's grid: unit vectors and labels."""
     rows, columns = (

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from deepcut_lib.parts import Agreement, Parts
+from deepcut_lib.parts import Agreement, Parts, chance_level
 from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.pictures import PALETTE
 
@@ -228,12 +228,6 @@ def points_figure(counts: Mapping[str, np.ndarray], *, figure: Figure | None = N
         one.set_yticks(range(len(POINTS)), POINTS if one is panels[0] else [""] * len(POINTS), fontsize=11)
         one.set_xlabel("part", fontsize=11)
     return figure
-
-
-def chance_level(parts: Sequence[Parts]) -> float:
-    """How often two foreground patches drawn from all pictures have the same label: Σ (share of a part)²."""
-    labels = np.concatenate([one.labels[one.labels > 0] for one in parts])
-    return float(((np.bincount(labels) / len(labels)) ** 2).sum())
 
 
 def parts_view(

@@ -15,10 +15,9 @@ from deepcut_lib.exercises import parts as checks
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import load_image
-from deepcut_lib.parts import Parts, find_parts, label_agreement, label_rows
+from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
 from deepcut_lib.plots.parts import (
     agreement_figure,
-    chance_level,
     coloured,
     modes_figure,
     parts_figure,
