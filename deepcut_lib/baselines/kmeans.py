@@ -23,6 +23,6 @@ def kmeans(
         h×w bool foreground.
     """
     model = KMeans(n_clusters, n_init=n_init, random_state=random_state)
-    with threadpool_limits(1):  # on so few patches, threads that wait for one another cost ten times the work
+    with threadpool_limits(1):  # on so few patches, threads wait for one another longer than they work
         labels = features.to_map(model.fit_predict(features.values.cpu().numpy()))
     return ~background_clusters(labels)[labels]
