@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -50,10 +51,18 @@ def test_versions_agree() -> None:
     assert citation["version"] == __version__
 
 
-def test_readme_names_existing_files_and_commands() -> None:
+FOLDERS = (".", "benchmarks", "data", "deepcut_lib/weights", "training")
+PAGES = [page for folder in FOLDERS for page in (ROOT / folder).glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_link_to_existing_files(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)|src=\"([^\":]+)\"", page.read_text()):
+        assert (page.parent / next(filter(None, link))).exists(), link
+
+
+def test_readme_names_existing_commands() -> None:
     readme = (ROOT / "README.md").read_text()
-    for link in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", readme):
-        assert (ROOT / next(filter(None, link))).exists(), link
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     commands = set(re.findall(r"(?:^    |`)make ([a-z]+)\b", readme, re.M))
     assert {"demo", "test", "lab"} <= commands <= targets
