@@ -87,7 +87,8 @@ def write_up(
         failures=[without_folders(message) for message in outcome.failures.values()],
     )
     write_whole(folder / "table.csv", report.to_csv(facts, found))
-    figure = _figure(table, facts, found, folder / "figure.png") if found else None
+    drawn = any(cell.metric == table.metrics[0] for cell in found)  # boxes alone have no IoU of masks
+    figure = _figure(table, facts, found, folder / "figure.png") if drawn else None
     text = report.to_markdown(table, facts, found, tallies, "figure.png" if figure else None)
     write_whole(folder / "report.md", text)
     if options.record:

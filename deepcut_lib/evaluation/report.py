@@ -178,8 +178,8 @@ def to_markdown(
 ) -> str:
     """The report: how it was made, ours beside the paper's, further measures, speed, what failed."""
     by_key = {(cell.method, cell.column, cell.metric): cell for cell in found}
-    with_backbone = "".join(f", `{name}`" for name in facts.backbones) if len(facts.backbones) == 1 else ""
-    parts = [f"{'#' * level} {table.title}{with_backbone}", *_facts(table, facts)]
+    backbone = f", `{next(iter(facts.backbones))}`" if len(facts.backbones) == 1 else ""
+    parts = [f"{'#' * level} {table.title}{backbone}", *_facts(table, facts)]
     if figure:
         parts.append(f"![{table.title}: {METRICS[table.metrics[0]]} of each method as bars]({figure})")
     several = len(facts.columns) > 1 or bool(PAPER[facts.table])

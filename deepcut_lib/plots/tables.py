@@ -59,7 +59,7 @@ def table_figure(
         one.grid(axis="x", alpha=0.3)
         one.set_axisbelow(True)
     axes[0].set_yticks(range(len(methods)), methods, fontsize=10)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(methods) - 0.5, -0.5)  # first row on top; without bars, too, marks lie inside
     entries = {
         label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)
     }

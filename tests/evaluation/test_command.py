@@ -57,6 +57,7 @@ def test_all_methods_on_masks(horses: Path, capsys: pytest.CaptureFixture[str]) 
     assert report in printed
     for words in (
         "python -m deepcut_lib evaluate horses --data ROOT --backbone pixels --seeds 2 --size 96",
+        "# Horses: foreground of photographs, `pixels`\n",
         "Weizmann horses, 5 pictures",
         "`pixels`, colour and texture of a patch",
         "seeds 0 to 1: mean ± sample standard deviation",
@@ -341,6 +342,7 @@ def test_boxes_without_masks_have_no_iou(horses: Path, monkeypatch: pytest.Monke
     assert evaluate(horses, "horses", "--methods", "selective_search") == 0
     table = table_of(horses / "out" / "horses-pixels")
     assert {key[2] for key in table} == {"corloc"}
+    assert not (horses / "out" / "horses-pixels" / "figure.png").exists()  # there is nothing to draw
     assert float(table["selective_search", "horses", "corloc"]["mean"]) == 100
 
 
@@ -405,7 +407,9 @@ def test_table_5_draws_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     miniature.fashion(tmp_path / "data", per_class=4)
     (tmp_path / "data" / "fashion" / "images" / "101.jpg").write_bytes(b"no picture")
     assert evaluate(tmp_path, "5", "--seeds", "2") == 1
-    assert "not done: 101: " in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "not done: 101: " in printed.err
+    assert "in percent, but for numbers of clusters" in printed.out
     out = tmp_path / "out" / "table5-pixels"
     table = table_of(out)
     assert {(key[0], key[1]) for key in table} == {
