@@ -9,6 +9,8 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import tokencut
 from deepcut_lib.evaluation.methods import METHODS, Fitting, Found, Setup, look, unavailable
 from deepcut_lib.features import normalize, upsample
+from deepcut_lib.images import load_image
+from tests.conftest import DATA
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,8 @@ def test_every_method_finds_something_in_every_view(name: str, picture: Image.Im
 
 
 def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image) -> None:
-    pictures = [picture, picture.transpose(Image.Transpose.ROTATE_90)]
+    photo = load_image(DATA / "images" / "photo_cat.jpg")  # on which alpha 3, 5 and 6 differ
+    pictures = [picture, picture.transpose(Image.Transpose.ROTATE_90), photo]
     views = look(backbone, pictures, "square", attention=False, size=160)
     for name, options in (
         ("ncut", {}),
