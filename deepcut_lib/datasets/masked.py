@@ -1,29 +1,49 @@
 """Sets that are a folder of pictures and a folder of masks: DUTS-TE, ECSSD, the horses, and ``data/``."""
 
+from collections import Counter
 from pathlib import Path
 
 from deepcut_lib.datasets.dataset import DataSet, Sample
-from deepcut_lib.images import SUFFIXES
+from deepcut_lib.images import find_images
+from deepcut_lib.masks import find_masks
 
 
 def masked(folder: Path, images: str = "images", masks: str = "masks", *, partly: bool = False) -> DataSet:
-    """Pictures in one folder, with masks NAME.png in another.
+    """Pictures in one folder, with masks of the same names in another.
 
     Args:
         folder: what holds both.
         images: name of the pictures' folder.
         masks: name of the masks' folder.
         partly: leave out pictures without a mask, instead of taking every picture to have one.
+
+    Raises:
+        ImageError: a folder holds no picture.
     """
-    pictures = {path.stem: path.name for path in sorted((folder / images).iterdir()) if _is_picture(path)}
-    truths = {path.name for path in (folder / masks).iterdir()}
-    names = [name for name in pictures if not partly or f"{name}.png" in truths]
+    found = pictures_and_masks(folder, images, masks)
+    names = [name for name, (_, mask) in found.items() if mask or not partly]
 
     def read(name: str) -> Sample:
-        return Sample(name, folder / images / pictures[name], mask=folder / masks / f"{name}.png")
+        picture, mask = found[name]
+        return Sample(name, picture, mask=mask or folder / masks / f"{picture.stem}.png")
 
     return DataSet(names, read)
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+def pictures_and_masks(
+    folder: Path, images: str = "images", masks: str = "masks"
+) -> dict[str, tuple[Path, Path | None]]:
+    """Every picture with its mask, or None where it has none, by the picture's name without ending.
+
+    Pictures whose names differ in nothing but the ending are called by their whole names.
+
+    Raises:
+        ImageError: the folder of pictures is not there, or holds none.
+    """
+    pictures = find_images(folder / images, passed_over=lambda path: path.parent != folder / images)
+    there = folder / masks
+    truths = find_masks(there) if there.is_dir() and any(there.iterdir()) else {}
+    shared = Counter(path.stem for path in pictures)
+    return {
+        path.stem if shared[path.stem] == 1 else path.name: (path, truths.get(path.stem)) for path in pictures
+    }
