@@ -12,13 +12,14 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from deepcut_lib import Segmentation, load_backbone
 from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
+from deepcut_lib.datasets.masked import pictures_and_masks
 from deepcut_lib.features import upsample
-from deepcut_lib.images import find_images
+from deepcut_lib.images import load_image
+from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.segmentation import cut
 
@@ -30,12 +31,11 @@ def main(root: Path, name: str = "effnet_lite0") -> None:
     backbone = load_backbone(name)
     scores: dict[str, list[float]] = defaultdict(list)
     bounds: dict[str, list[float]] = defaultdict(list)
-    pictures = [
-        path for path in find_images(root / "images") if (root / "masks" / f"{path.stem}.png").exists()
-    ]
-    for path in tqdm(pictures, unit="picture", disable=not sys.stderr.isatty()):
-        truth = np.asarray(Image.open(root / "masks" / f"{path.stem}.png").convert("L")) > 127
-        features = backbone(path, cls=False)
+    pictures = [(path, mask) for path, mask in pictures_and_masks(root).values() if mask]
+    for path, mask_file in tqdm(pictures, unit="picture", disable=not sys.stderr.isatty()):
+        picture = load_image(path)
+        truth = read_mask(mask_file, like=picture)
+        features = backbone(picture, cls=False)
         settings = {f"the recipe, K={k}": replace(backbone.recipe, n_clusters=k) for k in CLUSTERS}
         for method, recipe in {**settings, "published settings": PUBLISHED_RECIPE}.items():
             (found,) = cut([features], recipe=recipe)

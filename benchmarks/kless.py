@@ -22,6 +22,7 @@ from tqdm import tqdm
 from deepcut_lib import load_backbone
 from deepcut_lib.baselines import connected_components, spectral
 from deepcut_lib.graphs import cc_graph, ncut_graph
+from deepcut_lib.images import find_images
 from deepcut_lib.kless import ALPHA_NORMALIZED, centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import ClusterScores, cluster_scores
 
@@ -62,7 +63,7 @@ def table5(folder: Path, name: str, *, held_out: bool) -> None:
     """Print purity, NMI, ARI and clusters found of each method, for 3, 4 and 5 classes."""
     backbone = load_backbone(name)
     by_id = read_classes(folder / "styles.csv")
-    paths = sorted(path for path in (folder / "images").glob("*.jpg") if by_id.get(path.stem) in CLASSES)
+    paths = [path for path in find_images(folder / "images") if by_id.get(path.stem) in CLASSES]
     classes = np.array([by_id[path.stem] for path in paths])
     started = time.perf_counter()
     vectors = torch.stack(

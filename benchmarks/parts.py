@@ -21,10 +21,12 @@ from deepcut_lib import load_backbone
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import spectral
 from deepcut_lib.clustering import optimise
+from deepcut_lib.datasets.masked import pictures_and_masks
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import ncut_graph
-from deepcut_lib.images import find_images
+from deepcut_lib.images import load_image
 from deepcut_lib.losses import ncut_loss
+from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.network import Networks, initial_weights
 from deepcut_lib.parts import MODES, Parts, find_parts, foreground_rows, label_agreement, to_parts
@@ -54,12 +56,12 @@ def without_node_features(rows: list[Tensor]) -> list[np.ndarray]:
     return labels
 
 
-def agreement(root: Path, paths: list[Path], backbone: Backbone) -> None:
+def agreement(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
     """Print how far labels agree across pictures, for each mode and without node features."""
-    paths = paths[:: max(len(paths) // PICTURES, 1)][:PICTURES]
-    features = [backbone(path, cls=False) for path in paths]
-    judges = [load_backbone(JUDGE)(path, cls=False) for path in paths]
-    inside = [_on_grid(root, path, one) for path, one in zip(paths, features, strict=True)]
+    pairs = pairs[:: max(len(pairs) // PICTURES, 1)][:PICTURES]
+    features = [backbone(path, cls=False) for path, _ in pairs]
+    judges = [load_backbone(JUDGE)(path, cls=False) for path, _ in pairs]
+    inside = [_on_grid(_mask(*pair), one) for pair, one in zip(pairs, features, strict=True)]
     rows = [
         foreground_rows(one, where, normalized=backbone.recipe.normalized)
         for one, where in zip(features, inside, strict=True)
@@ -78,22 +80,22 @@ def agreement(root: Path, paths: list[Path], backbone: Backbone) -> None:
     methods["affinities alone: spectral clustering"] = lambda seed: laid_out(
         [spectral(ncut_graph(one), K, random_state=seed) for one in rows]
     )
-    print(f"\n{len(paths)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n")
+    print(f"\n{len(pairs)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n")
     print("| method | same label | … after the best renaming | s a picture |\n|---|---|---|---|")
     for method, find in methods.items():
         seeds = (0, 1, 2) if method.startswith("DeepCut") else (0,)
         started = time.process_time()
         found = [label_agreement(find(seed), judges) for seed in seeds]
-        seconds = (time.process_time() - started) / len(seeds) / len(paths)
+        seconds = (time.process_time() - started) / len(seeds) / len(pairs)
         named, renamed = (", ".join(f"{one[i]:.2f}" for one in found) for i in (0, 1))
         print(f"| {method} | {named} | {renamed} | {seconds:.2f} |", flush=True)
     print(f"\n{found[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
 
 
-def once(root: Path, paths: list[Path], backbone: Backbone) -> None:
+def once(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
     """Print foreground IoU and time of one network for all, fitted to every second picture, on the others."""
-    features = [backbone(path, cls=False) for path in tqdm(paths, disable=not sys.stderr.isatty())]
-    truths = [_mask(root, path) for path in paths]
+    features = [backbone(path, cls=False) for path, _ in tqdm(pairs, disable=not sys.stderr.isatty())]
+    truths = [_mask(*pair) for pair in pairs]
     started = time.process_time()
     trained = train_on_features(features[::2], backbone)
     fitting = time.process_time() - started
@@ -114,27 +116,26 @@ def once(root: Path, paths: list[Path], backbone: Backbone) -> None:
         print(f"| {method} | {score:.3f} | {1000 * seconds:.0f} |", flush=True)
 
 
-def _mask(root: Path, path: Path) -> np.ndarray:
-    values = np.asarray(Image.open(root / "masks" / f"{path.stem}.png").convert("L"))
-    return values > values.max() / 2  # masks of 0 and 255, and of 0 and 1
+def _mask(picture: Path, mask: Path) -> np.ndarray:
+    return read_mask(mask, like=load_image(picture))
 
 
-def _on_grid(root: Path, path: Path, features: PatchFeatures) -> np.ndarray:
+def _on_grid(mask: np.ndarray, features: PatchFeatures) -> np.ndarray:
     """Patches of which at least half is foreground: h×w bool."""
     h, w = features.grid
-    mask = Image.fromarray(_mask(root, path).astype(np.uint8) * 255)
-    return np.asarray(mask.resize((w, h), Image.Resampling.BOX)) > 127
+    shares = Image.fromarray(mask.astype(np.uint8) * 255).resize((w, h), Image.Resampling.BOX)
+    return np.asarray(shares) > 127
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     prefix = sys.argv[2] if len(sys.argv) > 2 else ""
     chosen = [
-        path
-        for path in find_images(folder / "images")
-        if path.stem.startswith(prefix) and (folder / "masks" / f"{path.stem}.png").exists()
+        (path, mask)
+        for name, (path, mask) in pictures_and_masks(folder).items()
+        if mask and name.startswith(prefix)
     ]
     embedded = load_backbone("effnet_lite0")
-    agreement(folder, chosen, embedded)
+    agreement(chosen, embedded)
     if not prefix:
-        once(folder, chosen, embedded)
+        once(chosen, embedded)

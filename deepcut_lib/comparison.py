@@ -14,6 +14,7 @@ from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import normalize
 from deepcut_lib.graphs import Graph
 from deepcut_lib.images import find_images, load_image
+from deepcut_lib.masks import find_masks, read_mask
 from deepcut_lib.metrics import Box, box_iou, box_of
 from deepcut_lib.segmentation import cut
 
@@ -95,10 +96,10 @@ def boxed_pictures(folder: Path) -> list[BoxedPicture]:
     Args:
         folder: holds ``images/`` and either ``boxes.csv``, with the columns name (a picture's, with or
             without its ending), x1, y1, x2, y2 in pixels, the far edges exclusive, one row for each object;
-            or ``masks/NAME.png``, each one object. Pictures without either are left out.
+            or ``masks/``, one for each picture's name, each one object. Pictures without either are left out.
 
     Raises:
-        DeepCutError: there are no pictures, neither boxes nor masks, or a table that cannot be read.
+        DeepCutError: there are no pictures, neither boxes nor masks, or a table or mask that cannot be used.
     """
     pictures = find_images(folder / "images")
     table = folder / "boxes.csv"
@@ -106,7 +107,8 @@ def boxed_pictures(folder: Path) -> list[BoxedPicture]:
         boxes = _read_boxes(table)
         chosen = [BoxedPicture(path, boxes.get(path.name) or boxes.get(path.stem) or []) for path in pictures]
     elif (folder / "masks").is_dir():
-        chosen = [BoxedPicture(path, _mask_boxes(folder / "masks" / f"{path.stem}.png")) for path in pictures]
+        masks = find_masks(folder / "masks")
+        chosen = [BoxedPicture(path, _mask_boxes(path, masks.get(path.stem))) for path in pictures]
     else:
         raise DeepCutError(f"{folder}: holds neither boxes.csv nor masks/; give one of them")
     chosen = [one for one in chosen if one.boxes]
@@ -132,21 +134,17 @@ def markdown_table(rows: Sequence[BackboneScores]) -> str:
 def _read_boxes(table: Path) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = {}
     try:
-        with table.open(encoding="utf-8", newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             for row in csv.DictReader(file):
                 x1, y1, x2, y2 = (round(float(row[key])) for key in ("x1", "y1", "x2", "y2"))
                 found.setdefault(row["name"], []).append((x1, y1, x2, y2))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, csv.Error) as error:
         raise DeepCutError(
             f"{table}: cannot be read ({error}); it needs the columns name, x1, y1, x2, y2"
         ) from error
     return found
 
 
-def _mask_boxes(file: Path) -> list[Box]:
-    if not file.exists():
-        return []
-    mask = np.asarray(load_image(file).convert("L"))
-    # masks of 0 and 255, of 0 and 1, and with soft edges
-    box = box_of(mask > mask.max() / 2)
+def _mask_boxes(picture: Path, mask: Path | None) -> list[Box]:
+    box = None if mask is None else box_of(read_mask(mask, like=load_image(picture)))
     return [] if box is None else [box]

@@ -14,7 +14,7 @@ from deepcut_lib.comparison import (
     compare_backbones,
     markdown_table,
 )
-from deepcut_lib.errors import DeepCutError
+from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.plots.backbones import backbone_bars
 
 
@@ -52,6 +52,26 @@ def test_boxes_of_a_table(folder: Path) -> None:
         boxed_pictures(folder)
     table.unlink()
     with pytest.raises(DeepCutError, match=r"neither boxes\.csv nor masks"):
+        boxed_pictures(folder)
+
+
+def test_masks_of_any_ending_and_of_their_pictures_size(folder: Path) -> None:
+    write_masks(folder)
+    Image.open(folder / "masks" / "one.png").convert("RGB").save(folder / "masks" / "two.BMP")
+    (folder / "masks" / "two.png").unlink()
+    (folder / "masks" / "._two.png").write_bytes(b"what a Mac keeps for itself")
+    assert [boxes for _, boxes in boxed_pictures(folder)] == [[(43, 19, 98, 74)]] * 2
+    Image.new("L", (40, 30)).save(folder / "masks" / "two.png")
+    with pytest.raises(ImageError, match=r"two\.png: the mask is 40×30 pixels"):
+        boxed_pictures(folder)
+
+
+def test_tables_of_spreadsheets(folder: Path) -> None:
+    table = folder / "boxes.csv"
+    table.write_text("name,x1,y1,x2,y2\none,1,2,30,40\n", encoding="utf-8-sig")
+    assert [boxes for _, boxes in boxed_pictures(folder)] == [[(1, 2, 30, 40)]]
+    table.write_text("name,x1,y1,x2,y2\none,1,2,inf,40\n")
+    with pytest.raises(DeepCutError, match=r"boxes\.csv: cannot be read"):
         boxed_pictures(folder)
 
 

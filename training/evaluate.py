@@ -19,11 +19,14 @@ from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.backbones.tiny_vit import tiny_vit, tiny_vit_masked
 from deepcut_lib.backbones.vit import FACETS
+from deepcut_lib.datasets.masked import pictures_and_masks
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import normalize
+from deepcut_lib.images import load_image
+from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.segmentation import segment
-from training.train import Pair, mean_iou, pair_with_masks, read_mask
+from training.train import Pair, mean_iou, pair_with_masks
 
 MODELS: dict[str, Callable[..., Backbone]] = {"tiny_vit": tiny_vit, "tiny_vit_masked": tiny_vit_masked}
 DATA = Path(__file__).parents[1] / "data"
@@ -57,7 +60,8 @@ def measure(backbone: Backbone, pairs: Sequence[Pair]) -> Measured:
             float((values @ values.T < 0).float().mean())
             for values in (found.features.values, normalize(found.features.values))
         ]
-        rows.append((mask_iou(found.mask, read_mask(mask)), *shares, milliseconds))
+        truth = read_mask(mask, like=load_image(image))
+        rows.append((mask_iou(found.mask, truth), *shares, milliseconds))
     return Measured(*np.mean(rows, axis=0))
 
 
@@ -105,11 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         pairs = pair_with_masks(given.images, given.masks)
-        own = [
-            (image, DATA / "masks" / f"{image.stem}.png")
-            for image in sorted((DATA / "images").glob("*.jpg"))
-            if (DATA / "masks" / f"{image.stem}.png").exists()
-        ]
+        own = [(image, mask) for image, mask in pictures_and_masks(DATA).values() if mask]
         model = MODELS[given.model]
         for line in chain(last_layer_table(model, pairs, own), [""], layer_table(model, pairs[::3])):
             print(line, flush=True)

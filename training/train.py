@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -26,7 +25,8 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.errors import CheckpointError, DeepCutError
-from deepcut_lib.images import find_images
+from deepcut_lib.images import find_images, load_image
+from deepcut_lib.masks import find_masks, read_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.segmentation import segment
 from training.objectives import Distilled, Masked
@@ -177,15 +177,12 @@ def mean_iou(backbone: Backbone, pairs: Sequence[Pair], recipe: Recipe) -> float
     """Mean foreground IoU of the normalised cut with this recipe over photographs with masks."""
     backbone = copy(backbone)
     backbone.recipe = recipe
-    return float(
-        np.mean([mask_iou(segment(image, backbone=backbone).mask, read_mask(mask)) for image, mask in pairs])
-    )
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """A mask file as H×W bool: everything above 0 is object."""
-    with Image.open(path) as opened:
-        return np.asarray(opened.convert("L")) > 0
+    scores = []
+    for image, mask in pairs:
+        picture = load_image(image)
+        found = segment(picture, backbone=backbone)
+        scores.append(mask_iou(found.mask, read_mask(mask, like=picture)))
+    return float(np.mean(scores))
 
 
 def pair_with_masks(images: Path, masks: Path) -> list[Pair]:
@@ -194,7 +191,7 @@ def pair_with_masks(images: Path, masks: Path) -> list[Pair]:
     Raises:
         DeepCutError: a photograph has no mask.
     """
-    by_name = {path.stem: path for path in find_images(masks)}
+    by_name = find_masks(masks)
     paths = find_images(images)
     missing = [path.name for path in paths if path.stem not in by_name]
     if missing:

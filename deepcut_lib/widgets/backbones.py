@@ -5,22 +5,20 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from ipywidgets import Checkbox, Dropdown, IntSlider, IntText, SelectionSlider
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 from torch.nn import functional
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Recipe
 from deepcut_lib.features import PatchFeatures, normalize
-from deepcut_lib.images import load_image
+from deepcut_lib.metrics import box_of
 from deepcut_lib.plots.backbones import two_backbones
 from deepcut_lib.plots.features import Place, patch_at, patch_box
 from deepcut_lib.segmentation import Segmentation, cut
 from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.localization import true_box
+from deepcut_lib.widgets.pictures import MaskedPictures
 
 ALPHAS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """Values of α to choose from."""
@@ -57,21 +55,18 @@ def explore_backbones(
         side: patches along each side, the same for all; by default what each backbone has.
         recipe: learning rate and number of starts, the same for all.
         place: of the patch to begin with, (down, across) as shares.
-    """
-    images = {path.stem: path for path in sorted((data / "images").glob("*.jpg"))}
-    masks = {path.stem: path for path in (data / "masks").glob("*.png")}
 
-    @lru_cache(maxsize=8)
-    def read(picture: str) -> tuple[Image.Image, np.ndarray | None]:
-        truth = masks.get(picture)
-        mask = None if truth is None else np.asarray(Image.open(truth).convert("L")) > 127
-        return load_image(images[picture]), mask
+    Raises:
+        ImageError: there is no such folder, or it holds no picture.
+    """
+    pictures = MaskedPictures(data)
+    read = lru_cache(maxsize=8)(pictures)
 
     @lru_cache(maxsize=256)
     def extract(name: str, picture: str) -> PatchFeatures:
         backbone = backbones[name]
         size = "default" if side is None else side * backbone.patch_size
-        return replace(backbone(images[picture], size=size, cls=False), backbone=name)
+        return replace(backbone(read(picture)[0], size=size, cls=False), backbone=name)
 
     @lru_cache(maxsize=64)
     def find(name: str, picture: str, centred: bool, objective: str, k: int, alpha: float) -> Segmentation:
@@ -103,7 +98,7 @@ def explore_backbones(
             [find(name, picture, centred, objective, k, shift) for name in (left, right)],
             (down / 100, across / 100),
             truth=truth,
-            true_box=true_box(masks[picture]) if picture in masks else None,
+            true_box=None if truth is None else box_of(truth),
             alpha=alpha if signed else None,
             figure=figure,
         )
@@ -125,7 +120,7 @@ def explore_backbones(
     controls = {
         "left": Dropdown(options=names, value=names[0], description="left", **sized(180)),
         "right": Dropdown(options=names, value=names[1], description="right", **sized(180)),
-        "picture": Dropdown(options=list(images), description="picture", **sized(185)),
+        "picture": Dropdown(options=pictures.names, description="picture", **sized(185)),
         "objective": Dropdown(options=[("N-cut", "ncut"), ("CC", "cc")], description="loss", **sized(115)),
         "centred": Checkbox(True, description="centred", indent=False, **sized(90)),
         "n_clusters": IntSlider(

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.plots.figure import WIDTH
+from deepcut_lib.widgets.pictures import sendable
 
 Click = Callable[[Axes, float, float], Mapping[str, Any]]
 
@@ -29,7 +30,7 @@ class Explorer(VBox):
 
     Args:
         draw: called as ``draw(figure=figure, **values)`` with the controls' values by name; draws in the
-            figure. A ValueError or DeepCutError is shown in place of the figure.
+            figure. What it raises is shown in place of the figure.
         controls: widgets with a `value`, by the name of the argument that they set.
         height: of the figure, in inches.
         width: of the figure, in inches.
@@ -92,18 +93,29 @@ class Explorer(VBox):
         self._status.value = "drawing …"
         try:
             self._draw(figure=self.figure, **self.values)
-        except (ValueError, DeepCutError) as problem:
-            self.figure.clear()  # no picture stays that belongs to other values
-            self._status.value = f"<b>{escape(str(problem))}</b>"
+        except Exception as problem:  # readers, backbones and torch raise nearly anything
+            self._refuse(problem)
         else:
             self._status.value = ""
         self._canvas.draw_idle()
 
+    def _refuse(self, problem: Exception) -> None:
+        self.figure.clear()  # no picture stays that belongs to other values
+        ours = isinstance(problem, ValueError | DeepCutError)
+        words = str(problem) if ours else f"{type(problem).__name__}: {problem}"
+        self._status.value = f"<b>{escape(sendable(words))}</b>"
+
     def _clicked(self, event: Event) -> None:
         if self._click is None or not isinstance(event, MouseEvent) or event.inaxes is None:
             return
-        if event.xdata is not None and event.ydata is not None:
+        if event.xdata is None or event.ydata is None:
+            return
+        try:
             values = self._click(event.inaxes, event.xdata, event.ydata)
+        except Exception as problem:  # as in drawing
+            self._refuse(problem)
+            self._canvas.draw_idle()
+        else:
             if values:
                 self.set(**values)
 

@@ -15,6 +15,7 @@ from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, load_image
 from deepcut_lib.plots.features import Place, patch_at, patch_box, similarity_figure
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import check_some
 
 
 def explore_similarity(
@@ -34,7 +35,11 @@ def explore_similarity(
         backbones: names that `load_backbone` knows. A facet is asked only of those that are ViTs.
         picture: the name of the one to begin with; by default the first.
         place: where to begin, (down, across) as shares.
+
+    Raises:
+        ImageError: there are no pictures.
     """
+    check_some(pictures)
 
     @lru_cache(maxsize=len(pictures))
     def read(picture: str) -> Image.Image:

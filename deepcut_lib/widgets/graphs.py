@@ -17,6 +17,7 @@ from deepcut_lib.graphs import cc_graph, fiedler_vector, ncut_graph
 from deepcut_lib.images import load_image
 from deepcut_lib.plots.graphs import graph_view
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import by_name
 
 THRESHOLDS = [("none", -inf)] + [(f"{step / 20:.2f}", step / 20) for step in range(-10, 19)]
 ALPHAS = [("none", inf)] + [(f"{alpha:g}", alpha) for alpha in (30.0, 10.0, 5.0, 4.0, 3.0, 2.0, 1.5, 1.0)]
@@ -43,7 +44,12 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     Args:
         backbone: gives the features.
         pictures: files to choose from.
+
+    Raises:
+        ImageError: there are none.
     """
+    files = by_name(pictures)
+    first = next(iter(files.values()))
 
     @cache
     def features_of(picture: Path) -> PatchFeatures:
@@ -68,10 +74,12 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     def click(axes: Axes, x: float, y: float) -> dict[str, int]:
         return {"row": round(y), "column": round(x)} if axes.get_label() in ("patch", "degree") else {}
 
-    h, w = features_of(pictures[0]).grid
-    names = [(path.stem, path) for path in pictures]
+    try:
+        h, w = features_of(first).grid
+    except Exception:  # the explorer will show what is wrong with the first picture
+        h = w = 0
     controls = {
-        "picture": Dropdown(options=names, description="picture", **sized(220)),
+        "picture": Dropdown(options=list(files.items()), description="picture", **sized(220)),
         "normalized": Checkbox(
             backbone.recipe.normalized, description="centred features", indent=False, **sized(150)
         ),

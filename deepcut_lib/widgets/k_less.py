@@ -16,6 +16,7 @@ from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.plots.k_less import groups_figure, thumbnail
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import check_some
 
 ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0)
 
@@ -39,16 +40,21 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
         backbone: chosen at first; others are loaded when they are asked for.
         pictures: files named after their categories, such as ``bird_01.jpg``.
         vectors: N×d, that backbone's vectors of the pictures, if they are there already.
+
+    Raises:
+        ImageError: there are no pictures.
     """
-    categories = np.array([path.stem.split("_")[0] for path in pictures])
-    thumbnails = [thumbnail(path) for path in pictures]
+    check_some(pictures)
+    files = [Path(path) for path in pictures]
+    categories = np.array([path.stem.split("_")[0] for path in files])
+    small = cache(thumbnail)
 
     @cache
     def described(name: str) -> tuple[Tensor, bool]:
         chosen = backbone if name == backbone.name else load_backbone(name)
         if name == backbone.name and vectors is not None:
             return vectors, chosen.recipe.normalized
-        rows = [picture_vector(path, chosen).cpu() for path in pictures]
+        rows = [picture_vector(path, chosen).cpu() for path in files]
         return torch.stack(rows), chosen.recipe.normalized
 
     @lru_cache(maxsize=64)
@@ -67,10 +73,12 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
         alpha: float, kinds: tuple[str, ...], most: int, seed: int, name: str, *, figure: Figure
     ) -> Figure:
         chosen = np.flatnonzero(np.isin(categories, kinds))
+        if not len(chosen):
+            raise ValueError(f"no picture's name begins with {' or '.join(kinds)}, as in {kinds[0]}_01.jpg")
         labels = grouped(name, kinds, alpha, most, seed)
         values, normalized = described(name)
         return groups_figure(
-            [thumbnails[index] for index in chosen],
+            [small(files[index]) for index in chosen],
             labels,
             categories[chosen],
             summary(values[chosen], labels, categories[chosen], alpha, normalized=normalized),

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from ipywidgets import BoundedIntText, Dropdown
 from matplotlib.figure import Figure
-from PIL import Image
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
-from deepcut_lib.images import load_image
 from deepcut_lib.localization import localize
+from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import Box, box_of
 from deepcut_lib.plots.localization import localization_figure
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import MaskedPictures
 
 RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "more than two edges (paper)": paper_rule,
@@ -37,9 +37,10 @@ def true_box(mask: Path) -> Box:
     """The box round everything that a mask's file holds, the far edges exclusive.
 
     Raises:
+        ImageError: the mask cannot be read.
         ValueError: the mask is empty.
     """
-    box = box_of(np.asarray(Image.open(mask).convert("L")) > 127)
+    box = box_of(read_mask(mask))
     if box is None:
         raise ValueError(f"{mask}: the mask is empty, so there is no true box")
     return box
@@ -49,26 +50,29 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
     """Choose a picture, an objective, a border rule and a seed; see the edges counted, the box and its IoU.
 
     Args:
-        data: a folder with `images` and `masks`; a picture without a mask has no true box.
+        data: a folder with `images` and `masks`; a picture without a mask, or with an empty one, has no true
+            box.
         backbone: what describes the patches; a `RememberingBackbone` keeps what it knows already.
+
+    Raises:
+        ImageError: there is no such folder, or it holds no picture.
     """
     remembering = backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
-    images = {path.stem: path for path in sorted((data / "images").glob("*.jpg"))}
-    masks = {path.stem: path for path in (data / "masks").glob("*.png")}
+    read = MaskedPictures(data)
 
     def draw(*, figure: Figure, picture: str, objective: str, rule: str, seed: int) -> Figure:
         figure.clear()
-        shown = load_image(images[picture])
+        shown, truth = read(picture)
         found = localize(shown, backbone=remembering, random_state=seed, **OBJECTIVES[objective])
         labels = found.segmentation.labels
         background = RULES[rule](labels)
         box = foreground_box(~background[labels], (shown.height, shown.width))
-        truth = true_box(masks[picture]) if picture in masks else None
-        return localization_figure(shown, labels, background, box, truth, figure=figure)
+        true = None if truth is None else box_of(truth)
+        return localization_figure(shown, labels, background, box, true, figure=figure)
 
     usual = f"N-cut, {backbone.recipe.n_clusters} clusters"
     controls = {
-        "picture": Dropdown(options=list(images), description="picture", **sized(300)),
+        "picture": Dropdown(options=read.names, description="picture", **sized(300)),
         "objective": Dropdown(options=list(OBJECTIVES), value=usual, description="objective", **sized(300)),
         "rule": Dropdown(options=list(RULES), value=list(RULES)[1], description="border rule", **sized(420)),
         "seed": BoundedIntText(value=0, min=0, max=999, description="seed", **sized(110)),

@@ -21,6 +21,7 @@ from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
 from deepcut_lib.network import Networks, initial_weights
 from deepcut_lib.plots.losses import training_figure
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import by_name
 
 EPOCHS = 40
 """How far the explorer goes: the paper stops at 10 for two clusters, and at 100 for parts."""
@@ -72,7 +73,12 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
     Args:
         backbone: gives the features; its recipe says whether they are centred, and the learning rate.
         paths: the pictures to choose from.
+
+    Raises:
+        ImageError: there are none.
     """
+    files = by_name(paths)
+    titles = {path: name.replace("$", r"\$") for name, path in files.items()}  # or they would be formulas
     recipe = backbone.recipe
 
     @cache
@@ -118,14 +124,12 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
             features.to_map(history[epoch]),
             curves,
             epoch,
-            f"{picture.stem}, {settings}, seed {seed} ({backbone.name})",
+            f"{titles[picture]}, {settings}, seed {seed} ({backbone.name})",
             figure=figure,
         )
 
     controls = {
-        "picture": Dropdown(
-            options=[(path.stem, path) for path in paths], description="picture", **sized(200)
-        ),
+        "picture": Dropdown(options=list(files.items()), description="picture", **sized(200)),
         "objective": Dropdown(
             options=[("N-cut", "ncut"), ("CC", "cc")], description="objective", **sized(145)
         ),

@@ -8,6 +8,7 @@ import numpy as np
 from ipywidgets import Checkbox, Dropdown, IntSlider
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.features import PatchFeatures
@@ -16,6 +17,7 @@ from deepcut_lib.parts import MODES, Mode, Parts, find_parts, label_agreement
 from deepcut_lib.plots.parts import parts_view
 from deepcut_lib.segmentation import cut
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import by_name
 
 SHOWN = 6
 """So many pictures at most are shown side by side."""
@@ -30,15 +32,21 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     Args:
         backbone: gives the features; a `RememberingBackbone` keeps what it knows already.
         pictures: two to six files.
+
+    Raises:
+        ImageError: there are none.
     """
-    files = list(pictures)[:SHOWN]
-    names = [path.stem for path in files]
-    shown = [load_image(path) for path in files]
+    files = by_name(pictures[:SHOWN])
+    names = list(files)
     recipe = backbone.recipe
 
     @cache
+    def shown() -> list[Image.Image]:
+        return [load_image(path) for path in files.values()]
+
+    @cache
     def features() -> list[PatchFeatures]:
-        return [backbone(picture, cls=False) for picture in shown]
+        return [backbone(picture, cls=False) for picture in shown()]
 
     @cache
     def foregrounds() -> list[np.ndarray]:
@@ -61,7 +69,7 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
 
     def draw(*, figure: Figure, k: int, mode: Mode, two_stage: bool, picture: int) -> Figure:
         parts = found(k, mode, two_stage)
-        return parts_view(shown, parts, names, picture, label_agreement(parts), figure=figure)
+        return parts_view(shown(), parts, names, picture, label_agreement(parts), figure=figure)
 
     def click(axes: Axes, _x: float, _y: float) -> dict[str, int]:
         return {"picture": names.index(str(axes.get_label()))} if axes.get_label() in names else {}

@@ -4,18 +4,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ipywidgets import Checkbox, Dropdown, FloatText, IntSlider, IntText
 from matplotlib.figure import Figure
-from PIL import Image
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.backbones.remembering import RememberingBackbone
-from deepcut_lib.images import load_image
 from deepcut_lib.plots.segmentation import segmentation_figure
 from deepcut_lib.segmentation import segment
 from deepcut_lib.widgets.explorer import Explorer, sized
+from deepcut_lib.widgets.pictures import MaskedPictures
 
 SIZES = {"usual": 1.0, "half": 0.5, "1.5×": 1.5}
 """Sides that pictures are fitted to, in units of the backbone's own."""
@@ -30,9 +28,11 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         data: a folder with `images` and `masks`; a picture without a mask has no IoU.
         backbone: to begin with; its recipe sets the controls. The others that need no download can be chosen.
             A `RememberingBackbone` keeps what it knows already.
+
+    Raises:
+        ImageError: there is no such folder, or it holds no picture.
     """
-    images = {path.stem: path for path in sorted((data / "images").glob("*.jpg"))}
-    masks = {path.stem: path for path in (data / "masks").glob("*.png")}
+    read = MaskedPictures(data)
 
     @cache
     def remembering(name: str, stride: str) -> RememberingBackbone:
@@ -48,15 +48,14 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
     ) -> Figure:
         chosen = remembering(backbone, stride)
         side = "default" if size == "usual" else round(chosen.size * SIZES[size])
-        shown = load_image(images[picture])
+        shown, truth = read(picture)
         found = segment(shown, backbone=chosen, size=side, **options)
-        truth = np.asarray(Image.open(masks[picture]).convert("L")) > 127 if picture in masks else None
         return segmentation_figure(shown, found, truth, figure=figure)
 
     recipe = backbone.recipe
     names = list(dict.fromkeys([backbone.name, *OFFLINE]))
     controls = {
-        "picture": Dropdown(options=list(images), description="picture", **sized(170)),
+        "picture": Dropdown(options=read.names, description="picture", **sized(170)),
         "backbone": Dropdown(options=names, value=backbone.name, description="backbone", **sized(190)),
         "size": Dropdown(options=list(SIZES), description="size", **sized(112)),
         "stride": Dropdown(options=["usual", "half"], description="stride", **sized(122)),

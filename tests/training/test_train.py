@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from deepcut_lib.backbones import load_backbone
+from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.errors import CheckpointError, DeepCutError
 from deepcut_lib.images import find_images
 from training import train as training
@@ -150,6 +152,21 @@ def test_measuring_and_drawing(folder, tmp_path, often):
     training.draw_curves(tmp_path / "log.csv", tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as curves:
         assert curves.size == (840, 600)
+
+
+def test_masks_of_any_two_values_score_alike(folder, tmp_path):
+    backbone = load_backbone("pixels")
+    wanted = training.mean_iou(
+        backbone, pair_with_masks(folder / "images", folder / "masks"), PUBLISHED_RECIPE
+    )
+    for path in find_images(folder / "masks"):
+        values = np.where(np.asarray(Image.open(path)) > 0, 200, 100).astype(np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{path.stem}.TIF")
+    pairs = pair_with_masks(folder / "images", tmp_path)
+    assert training.mean_iou(backbone, pairs, PUBLISHED_RECIPE) == wanted
+    Image.new("L", (9, 9)).save(tmp_path / "0.TIF")
+    with pytest.raises(DeepCutError, match=r"0\.TIF: the mask is 9×9"):
+        training.mean_iou(backbone, pairs, PUBLISHED_RECIPE)
 
 
 def test_crops_are_what_their_boxes_say(folder):
