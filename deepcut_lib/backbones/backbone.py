@@ -1,7 +1,9 @@
 """A picture in, `PatchFeatures` out: what all backbones have in common."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -53,6 +55,10 @@ CENTRED_RECIPE = Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, normalized=T
 object and two kinds of background, such as sky and ground."""
 
 
+_SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks")
+"""Attributes of extractors that, besides the weights, decide the features."""
+
+
 class Backbone:
     """A picture in, `PatchFeatures` out.
 
@@ -92,6 +98,18 @@ class Backbone:
     def stride(self) -> int:
         """Distance of neighbouring patches in pixels of the fitted picture."""
         return int(self.extractor.stride)  # type: ignore[arg-type]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all that decides its features: weights and settings, wherever they were read from."""
+        extractor = self.extractor
+        settings = [f"{name}={getattr(extractor, name)}" for name in _SETTINGS if hasattr(extractor, name)]
+        own = (self.name, type(extractor).__name__, self.size, self._mean.tolist(), self._std.tolist())
+        digest = hashlib.sha256(repr((own, settings)).encode())
+        for name, tensor in extractor.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def __call__(self, image: ImageLike, *, size: Size | str = "default", cls: bool = True) -> PatchFeatures:
         """Extract one picture's features.
