@@ -184,6 +184,7 @@ def test_a_mask_of_zeros_and_ones_is_one_of_black_and_white(
     for light in (255, 1):
         save_mask(data, "a.png", light=light)
         figures.append(explore(data).figure)
+    assert figures[0].axes
     assert same_picture(*figures)
 
 
