@@ -1,10 +1,11 @@
 """The command line: ``python -m deepcut_lib segment|localize|parts|cluster|evaluate|doctor``."""
 
 import argparse
-import json
+import io
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +14,43 @@ from PIL import Image
 from tqdm import tqdm
 
 from deepcut_lib import __version__
+from deepcut_lib import arguments as take
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.cli_sets import (
     add_cluster_arguments,
     add_parts_arguments,
-    digest,
-    encoded,
-    named,
     run_cluster,
     run_parts,
 )
 from deepcut_lib.doctor import run_doctor
 from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.evaluation import command as evaluation
-from deepcut_lib.files import write_whole
+from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.folder import (
+    FILES,
+    Row,
+    find_pictures,
+    kept_results,
+    own_failure,
+    printable,
+    report,
+    write_results,
+)
 from deepcut_lib.gallery import gallery_page
-from deepcut_lib.images import find_images, load_image
-from deepcut_lib.metrics import box_iou, mask_iou
+from deepcut_lib.images import load_image
+from deepcut_lib.masks import find_masks, read_mask
+from deepcut_lib.metrics import box_iou, box_of, mask_iou
 from deepcut_lib.plots import label_picture, overlay
 from deepcut_lib.segmentation import Segmentation, segment
-
-_KINDS = {"mask": "_mask.png", "labels": "_labels.png", "overlay": "_overlay.jpg"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0, or 1 if anything could not be done."""
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what an encoding cannot hold is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
+        options = _parser().parse_args(arguments)
         if options.command == "doctor":
             return run_doctor()
         if options.command == "evaluate":
@@ -50,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_cluster(options)
         return _run_folder(options)
     except (DeepCutError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
@@ -58,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = take.Parser(
         prog="python -m deepcut_lib",
         description="DeepCut: unsupervised segmentation by graph neural network clustering.",
     )
@@ -101,9 +112,13 @@ def _parser() -> argparse.ArgumentParser:
 def _source_options() -> argparse.ArgumentParser:
     """What every command on pictures takes."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("paths", nargs="+", type=Path, metavar="PATHS", help="pictures, or folders of them")
-    shared.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
-    shared.add_argument("--seed", type=int, default=0, help="seed of the random starts (default: 0)")
+    shared.add_argument(
+        "paths", nargs="+", type=take.path, metavar="PATHS", help="pictures, or folders of them"
+    )
+    shared.add_argument(
+        "--out", type=take.path, required=True, metavar="DIR", help="where results are written"
+    )
+    shared.add_argument("--seed", type=take.seed, default=0, help="seed of the random starts (default: 0)")
     shared.add_argument("--overwrite", action="store_true", help="do finished pictures again")
 
     features = shared.add_argument_group("features")
@@ -113,9 +128,13 @@ def _source_options() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"auto (DINO ViT-S/8 if at hand, else the embedded one), or one of: {', '.join(BACKBONES)}",
     )
-    features.add_argument("--checkpoint", type=Path, metavar="FILE", help="local weights of the named ViT")
-    features.add_argument("--stride", type=int, metavar="PX", help="patch distance, below the patch side")
-    features.add_argument("--size", type=int, metavar="PX", help="side that pictures are resized to")
+    features.add_argument(
+        "--checkpoint", type=take.path, metavar="FILE", help="local weights of the named ViT"
+    )
+    features.add_argument(
+        "--stride", type=take.whole, metavar="PX", help="patch distance, below the patch side"
+    )
+    features.add_argument("--size", type=take.whole, metavar="PX", help="side that pictures are resized to")
     features.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     return shared
 
@@ -123,16 +142,20 @@ def _source_options() -> argparse.ArgumentParser:
 def _clustering_options() -> argparse.ArgumentParser:
     """What cutting single pictures takes besides."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--masks", type=Path, metavar="DIR", help="true masks NAME.png, to score against")
+    shared.add_argument(
+        "--masks", type=take.path, metavar="DIR", help="true masks, named as the pictures, to score against"
+    )
     clustering = shared.add_argument_group("clustering")
     clustering.add_argument(
         "--objective", choices=["ncut", "cc"], default="ncut", help="Eq. 9 or Eq. 10 (default: ncut)"
     )
     clustering.add_argument(
-        "--k", type=int, help="clusters; with cc the most (default: the backbone's recipe)"
+        "--k", type=take.whole, help="clusters; with cc the most (default: the backbone's recipe)"
     )
-    clustering.add_argument("--alpha", type=float, default=3.0, help="k sensitivity of cc (default: 3)")
-    clustering.add_argument("--epochs", type=int, default=10, help="optimisation steps (default: 10)")
+    clustering.add_argument(
+        "--alpha", type=take.positive, default=3.0, help="k sensitivity of cc (default: 3)"
+    )
+    clustering.add_argument("--epochs", type=take.whole, default=10, help="optimisation steps (default: 10)")
     clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
     clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
     return shared
@@ -140,7 +163,8 @@ def _clustering_options() -> argparse.ArgumentParser:
 
 def _run_folder(options: argparse.Namespace) -> int:
     """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
-    pictures = named(find_images(*options.paths))
+    pictures, failures = find_pictures(options.paths, options.out)
+    masks = _masks_of(options.masks, pictures) if options.masks else {}
     backbone = load_backbone(
         options.backbone, checkpoint=options.checkpoint, stride=options.stride, device=options.device
     )
@@ -157,152 +181,126 @@ def _run_folder(options: argparse.Namespace) -> int:
     settings = {
         **knobs,
         "backbone": backbone.name,
-        "checkpoint": str(options.checkpoint) if options.checkpoint else None,
+        "weights": backbone.fingerprint,
+        "recipe": asdict(backbone.recipe),
         "stride": backbone.stride,
         "command": options.command,
         "version": __version__,
     }
-    rows: list[dict[str, Any]] = []
-    failures: dict[str, str] = {}
+    rows: list[Row] = []
+    seconds: list[float] = []
     width = max(map(len, pictures))
     print(f"{'picture':{width}}  {'backbone':12}  clusters  {_score_name(options):>8}  seconds")
     try:
         for name, path in tqdm(pictures.items(), unit="picture", disable=not sys.stderr.isatty()):
-            try:
-                row = _finished(options, name, path, settings) or _process(
-                    options, name, path, backbone, knobs, settings
+            with own_failure(failures, name, path):
+                started = time.perf_counter()
+                made_from = {
+                    "picture": printable(path.name),
+                    "sha256": sha256(path),
+                    "mask_sha256": sha256(masks[name]) if name in masks else None,
+                    "settings": settings,
+                }
+                row = None if options.overwrite else kept_results(options.out, name, made_from)
+                kept = row is not None
+                if row is None:
+                    row = _process(options.out, name, path, masks.get(name), backbone, knobs, made_from)
+                    seconds.append(time.perf_counter() - started)
+                rows.append(row)
+                score = "" if row["score"] is None else f"{row['score']:.3f}"
+                took = "kept" if kept else f"{seconds[-1]:.2f}"
+                tqdm.write(
+                    f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {took:>7}"
                 )
-            except (ImageError, ValueError) as error:
-                failures[name] = str(error) if str(path) in str(error) else f"{path}: {error}"
-                continue
-            rows.append(row)
-            score = "" if row["score"] is None else f"{row['score']:.3f}"
-            seconds = "kept" if row["kept"] else f"{row['seconds']:.2f}"
-            tqdm.write(f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {seconds:>7}")
     finally:  # also when interrupted: what is done can be looked at
-        summary = _summary(options, rows, failures, settings)
+        found = f"{len(masks)} of {len(pictures)} pictures have a mask" if options.masks else ""
+        summary = _summary(rows, failures, settings, found)
         page = gallery_page(
-            f"DeepCut: {options.command}", summary, [_captioned(row) for row in rows], failures
+            f"DeepCut: {options.command}", f"{summary}.", [_captioned(row) for row in rows], failures
         )
         write_whole(options.out / "index.html", page)
-    print(f"\n{summary}\nLook through them: {options.out / 'index.html'}")
-    for message in failures.values():
-        print(f"not done: {message}", file=sys.stderr)
-    return 1 if failures else 0
+    if seconds:
+        summary += f"; {np.mean(seconds):.2f} s a picture"
+    if len(seconds) < len(rows):
+        summary += f"; {len(rows) - len(seconds)} kept from before"
+    return report(options.out, f"{summary}.", failures)
 
 
 def _process(
-    options: argparse.Namespace,
+    out: Path,
     name: str,
     path: Path,
+    mask: Path | None,
     backbone: Backbone,
     knobs: dict[str, Any],
-    settings: dict[str, Any],
-) -> dict[str, Any]:
-    started = time.perf_counter()
+    made_from: Row,
+) -> Row:
     picture = load_image(path)
-    truth = _true_mask(options.masks, path, picture) if options.masks else None
+    truth = None if mask is None else read_mask(mask, picture)
     found = segment(picture, backbone=backbone, **knobs)
     row = {
-        "name": name,
-        "picture": path.name,
-        "sha256": digest(path),
-        "masks": str(options.masks) if options.masks else None,
-        "settings": settings,
+        **made_from,
         "n_clusters": found.n_clusters,
         "box": found.box,
         "foreground_share": float(found.mask.mean()),
-        "score": None if truth is None else _score(options, found, truth),
+        "score": None if truth is None else _score(made_from["settings"]["command"], found, truth),
         "coarse_score": None if truth is None else mask_iou(found.coarse_mask, truth),
-        "seconds": time.perf_counter() - started,
-        **{kind: name + ending for kind, ending in _KINDS.items()},
     }
-    for kind, shown in {
+    shown = {
         "mask": Image.fromarray(found.mask),
         "labels": label_picture(found),
         "overlay": overlay(picture, found.mask, found.box),
-    }.items():
-        write_whole(options.out / (name + _KINDS[kind]), encoded(shown, _KINDS[kind]))
-    # Last, so that it vouches for the others
-    write_whole(options.out / f"{name}.json", json.dumps(row, indent=1) + "\n")
-    return {**row, "kept": False}
+    }
+    return write_results(out, name, FILES, shown, row)
 
 
-def _finished(
-    options: argparse.Namespace, name: str, path: Path, settings: dict[str, Any]
-) -> dict[str, Any] | None:
-    """The row of an earlier run of the same picture with the same settings, if all its files are there."""
-    if options.overwrite:
-        return None
-    try:
-        row = json.loads((options.out / f"{name}.json").read_text(encoding="utf-8"))
-        same = (
-            row["settings"] == settings
-            and row["sha256"] == digest(path)
-            and row["masks"] == (str(options.masks) if options.masks else None)
-            and all((options.out / row[kind]).exists() for kind in _KINDS)
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return {**row, "kept": True} if same else None
+def _masks_of(folder: Path, pictures: dict[str, Path]) -> dict[str, Path]:
+    """The masks of pictures, by the names of their results.
+
+    Raises:
+        ImageError: there is none.
+    """
+    there = find_masks(folder)
+    masks = {name: there[path.stem] for name, path in pictures.items() if path.stem in there}
+    if not masks:
+        wanted = next(iter(pictures.values())).with_suffix(".png").name
+        raise ImageError(f"{folder}: none of its {len(there)} masks is named as a picture, such as {wanted}")
+    return masks
 
 
-def _true_mask(folder: Path, path: Path, picture: Image.Image) -> np.ndarray | None:
-    file = folder / f"{path.stem}.png"
-    if not file.exists():
-        return None
-    mask = np.asarray(load_image(file).convert("L")) > 127
-    if mask.shape != (picture.height, picture.width):
-        raise ImageError(
-            f"{file}: the mask is {mask.shape[1]}×{mask.shape[0]} pixels, "
-            f"but {path} is {picture.width}×{picture.height}; give a mask of the picture's size"
-        )
-    return mask
-
-
-def _score(options: argparse.Namespace, found: Segmentation, truth: np.ndarray) -> float:
-    if options.command == "segment":
+def _score(command: str, found: Segmentation, truth: np.ndarray) -> float:
+    if command == "segment":
         return mask_iou(found.mask, truth)
-    rows, columns = np.nonzero(truth)
-    if not len(rows):
-        return 0.0
-    box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-    return box_iou(found.box, box)
+    box = box_of(truth)
+    return box_iou(found.box, box) if box else 0.0
 
 
 def _score_name(options: argparse.Namespace) -> str:
     return "IoU" if options.command == "segment" else "box IoU"
 
 
-def _summary(
-    options: argparse.Namespace,
-    rows: list[dict[str, Any]],
-    failures: dict[str, str],
-    settings: dict[str, Any],
-) -> str:
+def _summary(rows: list[Row], failures: dict[str, str], settings: Row, masks: str) -> str:
+    """A sentence on all pictures, the same whenever it is made: without times."""
     scores = [row["score"] for row in rows if row["score"] is not None]
-    new = [row["seconds"] for row in rows if not row["kept"]]
     two_stage = ", two-stage" if settings["two_stage"] else ""
     parts = [
         f"{len(rows)} pictures with {settings['backbone']}, {settings['objective']}{two_stage}, "
         f"seed {settings['random_state']}"
     ]
-    if scores and options.command == "segment":
+    if masks:
+        parts.append(masks)
+    if scores and settings["command"] == "segment":
         coarse = np.mean([row["coarse_score"] for row in rows if row["score"] is not None])
         before = f" ({coarse:.3f} before the bilateral solver)" if settings["refine"] else ""
         parts.append(f"mean foreground IoU {np.mean(scores):.3f}{before} over {len(scores)} with a mask")
     elif scores:
         share = np.mean([score >= 0.5 for score in scores])
         parts.append(f"CorLoc {share:.3f} over {len(scores)} with a mask")
-    if new:
-        parts.append(f"{np.mean(new):.2f} s a picture")
-    if len(new) < len(rows):
-        parts.append(f"{len(rows) - len(new)} kept from before")
     if failures:
         parts.append(f"{len(failures)} not done")
-    return "; ".join(parts) + "."
+    return "; ".join(parts)
 
 
-def _captioned(row: dict[str, Any]) -> dict[str, Any]:
+def _captioned(row: Row) -> Row:
     score = "" if row["score"] is None else f", IoU {row['score']:.3f}"
     return {**row, "caption": f"{row['n_clusters']} clusters{score}"}

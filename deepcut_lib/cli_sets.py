@@ -6,11 +6,11 @@ pictures at once.
 
 import argparse
 import csv
-import hashlib
 import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -20,12 +20,23 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from deepcut_lib import __version__
+from deepcut_lib import arguments as take
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.errors import ImageError
 from deepcut_lib.features import PatchFeatures, upsample
-from deepcut_lib.files import write_whole
+from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.folder import (
+    PART_FILES,
+    THUMBNAILS,
+    encoded,
+    find_pictures,
+    own_failure,
+    printable,
+    report,
+    write_results,
+)
 from deepcut_lib.gallery import gallery_page
-from deepcut_lib.images import find_images, load_image
+from deepcut_lib.images import load_image
 from deepcut_lib.kless import PICTURE_SIZE, ImageClusters, cluster_vectors, picture_vector
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.parts import MODES, Parts, find_parts
@@ -34,15 +45,13 @@ from deepcut_lib.segmentation import CC_CLUSTERS, segment
 
 Arrays = dict[str, np.ndarray]
 
-THUMBNAIL = 160
+SIDE = 160
 """Longer side of the pictures on the page of clusters, in pixels."""
-
-_PART_FILES = {"mask": "_mask.png", "labels": "_parts.png", "overlay": "_overlay.jpg"}
 
 
 def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``parts`` takes besides pictures and backbone."""
-    parser.add_argument("--k", type=int, default=4, help="parts of the foreground (default: 4)")
+    parser.add_argument("--k", type=take.whole, default=4, help="parts of the foreground (default: 4)")
     parser.add_argument(
         "--mode",
         choices=[mode.replace(" ", "-") for mode in MODES],
@@ -50,18 +59,20 @@ def add_parts_arguments(parser: argparse.ArgumentParser) -> None:
         help="one network for all (joint), from picture to picture (sequential), or one start for all "
         "(shared-start; the published code) (default: joint)",
     )
-    parser.add_argument("--epochs", type=int, default=100, help="optimisation steps (default: 100)")
+    parser.add_argument("--epochs", type=take.whole, default=100, help="optimisation steps (default: 100)")
 
 
 def add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``cluster`` takes besides pictures and backbone."""
     parser.add_argument(
-        "--alpha", type=float, help="k sensitivity: the larger, the fewer clusters (default: by backbone)"
+        "--alpha",
+        type=take.positive,
+        help="k sensitivity: the larger, the fewer clusters (default: by backbone)",
     )
     parser.add_argument(
-        "--k", type=int, default=CC_CLUSTERS, help=f"the most clusters (default: {CC_CLUSTERS})"
+        "--k", type=take.whole, default=CC_CLUSTERS, help=f"the most clusters (default: {CC_CLUSTERS})"
     )
-    parser.add_argument("--epochs", type=int, default=100, help="optimisation steps (default: 100)")
+    parser.add_argument("--epochs", type=take.whole, default=100, help="optimisation steps (default: 100)")
     parser.add_argument(
         "--by-folder", action="store_true", help="score against the folders that the pictures lie in"
     )
@@ -69,7 +80,7 @@ def add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_parts(options: argparse.Namespace) -> int:
     """Find parts in all pictures that can be read; returns the exit code."""
-    pictures = named(find_images(*options.paths))
+    pictures, failures = find_pictures(options.paths, options.out)
     backbone = _backbone(options)
     size = options.size or "default"
 
@@ -83,7 +94,7 @@ def run_parts(options: argparse.Namespace) -> int:
         }
 
     stored = _settings(options, backbone, size=size, seed=options.seed)
-    rows, failures = _per_picture(options, pictures, stored, foreground)
+    rows = _per_picture(options, pictures, stored, foreground, failures)
     features = {name: _features(arrays, backbone) for name, arrays in rows.items()}
     found: dict[str, Parts] = {}
     if rows:
@@ -99,21 +110,20 @@ def run_parts(options: argparse.Namespace) -> int:
         found = dict(zip(rows, parts, strict=True))
     shown = []
     for name, one in found.items():
-        files = {kind: name + ending for kind, ending in _PART_FILES.items()}
-        for kind, picture in _part_pictures(load_image(pictures[name]), one).items():
-            write_whole(options.out / files[kind], encoded(picture, files[kind]))
-        row = {
-            "name": name,
-            "picture": pictures[name].name,
-            "settings": {**stored, "k": options.k, "mode": options.mode, "epochs": options.epochs},
-            "n_parts": one.n_parts,
-            "shares": (np.bincount(one.labels.ravel(), minlength=options.k + 1) / one.labels.size).tolist(),
-            "message": one.message,
-            **files,
-        }
-        write_whole(options.out / f"{name}.json", json.dumps(row, indent=1) + "\n")
-        shown.append({**row, "caption": one.message or f"{one.n_parts} parts", "score": None})
-        print(f"{name}: {one.message or f'{one.n_parts} parts'}")
+        with own_failure(failures, name, pictures[name]):
+            row = {
+                "picture": printable(pictures[name].name),
+                "settings": {**stored, "k": options.k, "mode": options.mode, "epochs": options.epochs},
+                "n_parts": one.n_parts,
+                "shares": (
+                    np.bincount(one.labels.ravel(), minlength=options.k + 1) / one.labels.size
+                ).tolist(),
+                "message": one.message,
+            }
+            drawn = _part_pictures(load_image(pictures[name]), one)
+            row = write_results(options.out, name, PART_FILES, drawn, row)
+            shown.append({**row, "caption": one.message or f"{one.n_parts} parts", "score": None})
+            print(f"{name}: {one.message or f'{one.n_parts} parts'}")
     without = sum(bool(one.message) for one in found.values())
     summary = (
         f"{len(found)} pictures with {backbone.name}, {options.k} parts, {options.mode}, seed {options.seed}"
@@ -122,21 +132,21 @@ def run_parts(options: argparse.Namespace) -> int:
         + "."
     )
     write_whole(options.out / "index.html", gallery_page("DeepCut: parts", summary, shown, failures))
-    return _report(options, summary, failures)
+    return report(options.out, summary, failures)
 
 
 def run_cluster(options: argparse.Namespace) -> int:
     """Cluster all pictures that can be read; returns the exit code."""
-    pictures = named(find_images(*options.paths))
+    pictures, failures = find_pictures(options.paths, options.out)
     backbone = _backbone(options)
     size = options.size or PICTURE_SIZE
 
     def vector(path: Path) -> Arrays:
         return {"vector": picture_vector(path, backbone, size=size).cpu().numpy()}
 
-    rows, failures = _per_picture(options, pictures, _settings(options, backbone, size=size), vector)
+    rows = _per_picture(options, pictures, _settings(options, backbone, size=size), vector, failures)
     if not rows:
-        return _report(options, "No picture could be used.", failures)
+        return report(options.out, "No picture could be used.", failures)
     found = cluster_vectors(
         torch.from_numpy(np.stack([arrays["vector"] for arrays in rows.values()])),
         alpha=options.alpha,
@@ -158,38 +168,17 @@ def run_cluster(options: argparse.Namespace) -> int:
     table = csv.writer(text)
     table.writerow(["name", "picture", "cluster"])
     table.writerows(
-        [name, pictures[name], cluster] for name, cluster in zip(rows, found.labels.tolist(), strict=True)
+        [name, printable(pictures[name]), cluster]
+        for name, cluster in zip(rows, found.labels.tolist(), strict=True)
     )
     write_whole(options.out / "clusters.csv", text.getvalue())
     for name in rows:
-        small = load_image(pictures[name])
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-        write_whole(options.out / "thumbnails" / f"{name}.jpg", encoded(small, ".jpg"))
+        with own_failure(failures, name, pictures[name]):
+            small = load_image(pictures[name])
+            small.thumbnail((SIDE, SIDE))
+            write_whole(options.out / THUMBNAILS / f"{name}.jpg", encoded(small, ".jpg"))
     write_whole(options.out / "index.html", _cluster_page(summary, list(rows), found, failures))
-    return _report(options, summary, failures)
-
-
-def named(paths: list[Path]) -> dict[str, Path]:
-    """A name for each picture's results: its stem, numbered where two pictures share one."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        name, number = path.stem, 2
-        while name in found:
-            name, number = f"{path.stem}-{number}", number + 1
-        found[name] = path
-    return found
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def encoded(picture: Image.Image, ending: str) -> bytes:
-    """A picture as a JPEG or PNG file's bytes, by the ending."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG" if ending.endswith(".jpg") else "PNG", quality=90)
-    return buffer.getvalue()
+    return report(options.out, summary, failures)
 
 
 def _backbone(options: argparse.Namespace) -> Backbone:
@@ -203,8 +192,10 @@ def _settings(options: argparse.Namespace, backbone: Backbone, **more: object) -
     return {
         "command": options.command,
         "backbone": backbone.name,
-        "checkpoint": digest(options.checkpoint) if options.checkpoint else None,
+        "weights": backbone.fingerprint,
+        "recipe": asdict(backbone.recipe),
         "stride": backbone.stride,
+        "version": __version__,
         **more,
     }
 
@@ -214,15 +205,15 @@ def _per_picture(
     pictures: dict[str, Path],
     settings: dict[str, object],
     compute: Callable[[Path], Arrays],
-) -> tuple[dict[str, Arrays], dict[str, str]]:
-    """Each picture's arrays, kept or made anew, and messages of the pictures that cannot be used."""
+    failures: dict[str, str],
+) -> dict[str, Arrays]:
+    """Each picture's arrays, kept or made anew; why others have none goes into `failures`."""
     rows: dict[str, Arrays] = {}
-    failures: dict[str, str] = {}
     kept = 0
     for name, path in tqdm(pictures.items(), unit="picture", disable=not sys.stderr.isatty()):
-        file = options.out / "features" / f"{name}.npz"
-        try:
-            key = json.dumps({**settings, "sha256": digest(path)}, sort_keys=True)
+        with own_failure(failures, name, path):
+            file = options.out / "features" / f"{name}.npz"
+            key = json.dumps({**settings, "sha256": sha256(path)}, sort_keys=True)
             arrays = None if options.overwrite else _kept(file, key)
             kept += arrays is not None
             if arrays is None:
@@ -230,20 +221,17 @@ def _per_picture(
                 buffer = io.BytesIO()
                 np.savez(buffer, key=np.array(key), **arrays)  # type: ignore[arg-type]
                 write_whole(file, buffer.getvalue())
-        except (ImageError, ValueError, PermissionError) as error:
-            failures[name] = str(error) if str(path) in str(error) else f"{path}: {error}"
-            continue
-        rows[name] = arrays
+            rows[name] = arrays
     print(f"features of {len(rows)} pictures, {kept} kept from before")
-    return rows, failures
+    return rows
 
 
 def _kept(file: Path, key: str) -> Arrays | None:
     try:
-        with np.load(file) as stored:
+        with np.load(io.BytesIO(file.read_bytes())) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return arrays if str(arrays.pop("key")) == key else None
-    except (OSError, ValueError, KeyError, EOFError):  # none, or half of one: do it anew
+    except Exception:  # none, or one that was damaged in whatever way: do it anew
         return None
 
 
@@ -280,7 +268,7 @@ def _cluster_page(summary: str, names: list[str], found: ImageClusters, failures
     for cluster in range(found.n_clusters):
         members = [names[i] for i in found.members(cluster)]
         images = "".join(
-            f'<img src="thumbnails/{quote(name)}.jpg" alt="{escape(name)}" title="{escape(name)}" '
+            f'<img src="{THUMBNAILS}/{quote(name)}.jpg" alt="{escape(name)}" title="{escape(name)}" '
             'loading="lazy">'
             for name in members
         )
@@ -299,11 +287,3 @@ img {{ height: 6rem; margin: .2rem; border-radius: .3rem; }}
 {"".join(sections)}
 </body></html>
 """
-
-
-def _report(options: argparse.Namespace, summary: str, failures: dict[str, str]) -> int:
-    page: Path = options.out / "index.html"
-    print(f"\n{summary}" + (f"\nLook through them: {page}" if page.exists() else ""))
-    for message in failures.values():
-        print(f"not done: {message}", file=sys.stderr)
-    return 1 if failures else 0

@@ -1,20 +1,28 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what they hold."""
 
 import contextlib
+import hashlib
 import os
+import time
 from pathlib import Path
 
 from deepcut_lib.errors import DeepCutError
+
+SETTLED = 2.0
+"""Seconds after which a partial file was left by a program that was killed: writing one takes far less."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file under a temporary name and move it into place, making its folder if need be.
 
+    Text becomes UTF-8 whatever the locale; what UTF-8 cannot hold, as some file names, is
+    written as an escape.
+
     Raises:
         DeepCutError: it could not be written (full disk, no permission); what was under `path` before is
             untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +32,31 @@ def write_whole(path: Path, content: bytes | str) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise DeepCutError(
-            f"{path}: could not be written ({error.strerror}); free some space or choose another --out, then "
-            "run the same command again: finished pictures are kept"
+            f"{path}: could not be written ({error.strerror}); free some space or choose another place, then "
+            "run the same command again: finished results are kept"
         ) from error
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder for results, see that it can be written, and delete what killed programs left.
+
+    Raises:
+        DeepCutError: it cannot be written.
+    """
+    probe = folder / f".probe.{os.getpid()}.part"
+    write_whole(probe, b"")
+    probe.unlink()
+    for partial in folder.rglob(".*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > SETTLED:
+                partial.unlink()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -77,6 +77,7 @@ def picture_endings() -> frozenset[str]:
         if not (isinstance(reader, type) and issubclass(reader, ImageFile.StubImageFile))
         and name not in {"MPEG", "EPS"}
     }
+    readable.add("MPO")  # two JPEGs in one file, read by the reader of JPEG
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in readable)
 
 

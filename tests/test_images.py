@@ -2,15 +2,16 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from deepcut_lib.errors import ImageError
-from deepcut_lib.images import find_images, fit_image, load_image
+from deepcut_lib.images import find_images, find_unreadable, fit_image, load_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 
@@ -106,7 +107,16 @@ def test_bad_files_are_named(tmp_path: Path, content: bytes, words: str) -> None
     assert str(path) in str(caught.value)
 
 
-def test_missing_folder_and_address() -> None:
+def test_missing_folder_and_address(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        load_image("x" * 5000)
+    with pytest.raises(ImageError, match="data in an address"):
+        load_image("data:image/png;base64," + "A" * 5000)
+    with pytest.raises(ImageError, match="empty path"):
+        load_image("")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="pipe"):
+        load_image(tmp_path / "pipe.png")
     with pytest.raises(ImageError, match="no such file"):
         load_image("nowhere.png")
     with pytest.raises(ImageError, match="folder"):
@@ -147,3 +157,113 @@ def test_find_images(tmp_path: Path) -> None:
         find_images(tmp_path / "empty")
     with pytest.raises(ImageError, match="no such"):
         find_images(tmp_path / "gone")
+
+
+def test_every_ending_that_pillow_reads_in_any_case(tmp_path: Path) -> None:
+    endings = ["jfif", "JPG", "avif", "pgm", "JP2", "mpo", "tga", "ico", "Webp", "pcx"]
+    for ending in endings:
+        picture = Image.fromarray(RGB if ending != "pgm" else RGB[..., 0])
+        picture.save(tmp_path / f"a.{ending}")
+    found = find_images(tmp_path)
+    assert sorted(path.suffix[1:] for path in found) == sorted(endings)
+    for path in found:
+        assert load_image(path).size == (8, 6) or path.suffix == ".ico"
+
+
+def test_what_looks_like_a_picture_but_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for name in ("a.HEIC", "b.cr2", "c.jxl"):
+        (tmp_path / name).write_bytes(b"something")
+    with pytest.raises(ImageError, match=r"a\.HEIC: HEIF is not read here; convert it"):
+        find_images(tmp_path)
+    with pytest.raises(ImageError, match="camera raw"):
+        load_image(tmp_path / "b.cr2")
+    assert [path.name for path in find_unreadable(tmp_path)] == ["a.HEIC", "b.cr2", "c.jxl"]
+
+
+def test_hidden_files_and_folders_are_no_pictures(tmp_path: Path) -> None:
+    hidden = tmp_path / ".cache" / "photos"  # the given folder itself may lie in a hidden one
+    for name in ("a.png", ".b.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png"):
+        (hidden / name).parent.mkdir(parents=True, exist_ok=True)
+        (hidden / name).touch()
+    assert find_images(hidden) == [hidden / "a.png"]
+    assert find_images(hidden / ".b.png") == [hidden / ".b.png"]
+
+
+def _with_exif(content: bytes, *entries: tuple[int, int, int, int]) -> bytes:
+    """A JPEG with EXIF tags (tag, type, count, value), of whatever type."""
+    tags = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + tags + bytes(4)
+    return content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [(0x011A, 1, 1, 5), (0x011A, 2, 1, 5), (0x8298, 5, 1, 2**31), (0x013B, 2, 2**20, 8), (0x8769, 4, 1, 8)],
+)
+def test_odd_exif_leaves_the_turn_and_the_picture(tmp_path: Path, odd: tuple[int, int, int, int]) -> None:
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(_with_exif(_jpeg(), (0x0112, 3, 1, 6), odd))
+    expected = np.rot90(np.asarray(Image.open(io.BytesIO(_jpeg()))), -1)
+    assert np.array_equal(np.asarray(load_image(path)), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(RGB).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    assert np.array_equal(np.asarray(load_image(tmp_path / "turned.png")), expected)
+
+
+GREY = RGB[..., 0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (GREY / 255).astype(np.float32),
+        (GREY / 127.5 - 1).astype(np.float32),
+        GREY.astype(np.float32),
+        GREY.astype(np.uint16) * 257,
+        (GREY / 255 * 4095).round().astype(np.uint16),
+        GREY.astype(np.uint16),
+        GREY.astype(np.int32) * 257,
+    ],
+    ids=["0…1", "−1…1", "0…255", "16 bits", "12 bits in 16", "8 bits in 16", "16 bits in 32"],
+)
+def test_value_ranges(tmp_path: Path, values: np.ndarray) -> None:
+    picture = Image.fromarray(values)
+    picture.save(tmp_path / "a.tif")
+    given: list[object] = [picture, tmp_path / "a.tif"]
+    if values.dtype == np.uint16 or (values.dtype.kind == "f" and values.max() <= 1):
+        given.append(values)
+    for one in given:
+        loaded = np.asarray(load_image(one))[..., 0].astype(int)  # type: ignore[arg-type]
+        assert abs(loaded - GREY).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([[0.5, np.nan]], np.float32), "NaN"),
+        (np.array([[0.5, -3.4e38]], np.float32), "no-data"),
+        (np.array([[0, 1e6]], np.float32), r"0…1e\+06"),
+        (np.array([[-0.2, 0.9]], np.float32), "-0.2…0.9"),
+        (np.array([[0, 2**31 - 1]], np.int32), "0…65535"),
+        (np.array([[-1, 5]], np.int32), "0…65535"),
+    ],
+)
+def test_other_ranges_are_refused_with_the_remedy(tmp_path: Path, values: np.ndarray, words: str) -> None:
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=words) as caught:
+        load_image(tmp_path / "a.tif")
+    assert "a.tif" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, -5, (0, 4), (3,), 1.5, "8", 10**9, (2**40, 1)])
+def test_sizes_that_are_none(size: object) -> None:
+    with pytest.raises(ValueError, match="size"):
+        fit_image(Image.new("RGB", (4, 4)), size, 8)  # type: ignore[arg-type]
+    assert fit_image(Image.new("RGB", (4, 4)), np.int64(16), 8).size == (16, 16)  # type: ignore[arg-type]

@@ -1,10 +1,13 @@
 """A data set: pictures and their truth, read one at a time."""
 
+import contextlib
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from deepcut_lib.files import sha256
 from deepcut_lib.metrics import Box
 
 
@@ -37,6 +40,16 @@ class Sample:
     label: str | None = None
 
 
+def content_of(sample: Sample) -> str:
+    """A digest of what a sample's files hold and of its annotation: another one where any was changed."""
+    digest = hashlib.sha256(repr((sample.boxes, sample.points, sample.label)).encode())
+    for path in (sample.image, sample.mask):
+        with contextlib.suppress(OSError):  # what cannot be read is said where it is needed
+            if path is not None:
+                digest.update(sha256(path).encode())
+    return digest.hexdigest()[:16]
+
+
 class DataSet(Sequence[Sample]):
     """The samples of a set, each read when it is asked for.
 
@@ -63,3 +76,12 @@ class DataSet(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self._read, self.names)
+
+    def contents(self) -> dict[str, str]:
+        """`content_of` each sample, by name; empty for one whose annotation cannot be read."""
+        found = {}
+        for name in self.names:
+            found[name] = ""
+            with contextlib.suppress(ValueError, OSError):
+                found[name] = content_of(self._read(name))
+        return found

@@ -3,11 +3,14 @@
 import argparse
 import hashlib
 import sys
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from deepcut_lib import __version__
+from deepcut_lib import arguments as take
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.datasets import SOURCES, DataSetError, check, open_dataset, remedy
 from deepcut_lib.evaluation import parts_run, sets_run
@@ -16,6 +19,7 @@ from deepcut_lib.evaluation.outcome import Outcome, inputs, section, without_fol
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.run import Job, run
 from deepcut_lib.evaluation.tables import TABLES, Table
+from deepcut_lib.folder import printable
 
 HELP = "fill a table of the paper"
 
@@ -23,28 +27,32 @@ HELP = "fill a table of the paper"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
     parser.add_argument("table", choices=list(TABLES), metavar="TABLE", help="1 to 5, or horses or sample")
-    parser.add_argument("--data", type=Path, metavar="ROOT", help="folder of the data sets")
+    parser.add_argument("--data", type=take.path, metavar="ROOT", help="folder of the data sets")
     parser.add_argument("--backbone", nargs="+", metavar="NAME", help=f"auto, or of: {', '.join(BACKBONES)}")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="local weights of the named ViT")
+    parser.add_argument("--checkpoint", type=take.path, metavar="FILE", help="local weights of the named ViT")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only these rows (default: all)")
     parser.add_argument(
         "--sets", nargs="+", metavar="NAME", help="only these data sets (default: the table's)"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N pictures of each set")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N−1 (default: 1; of table 5: 10)")
+    parser.add_argument("--limit", type=take.whole, metavar="N", help="only the first N pictures of each set")
+    parser.add_argument(
+        "--seeds", type=take.whole, metavar="N", help="seeds 0 to N−1 (default: 1; table 5: 10)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument("--stride", type=int, metavar="PX", help="patch distance, below the patch side")
-    parser.add_argument("--size", type=int, metavar="PX", help="side of squares that pictures are fitted to")
+    parser.add_argument("--stride", type=take.whole, metavar="PX", help="patch distance, at most the side")
+    parser.add_argument("--size", type=take.whole, metavar="PX", help="side that pictures are fitted to")
     parser.add_argument(
         "--inputs",
         choices=["own", "same"],
         help="fit pictures as each method's publication does, or alike for all (default: own in 1 and 2)",
     )
-    parser.add_argument("--batch", type=int, default=8, help="pictures worked on together (default: 8)")
-    parser.add_argument("--edge-model", type=Path, metavar="FILE", help="structured edges, for EdgeBoxes")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="(default: results)")
+    parser.add_argument("--batch", type=take.whole, default=8, help="pictures done together (default: 8)")
+    parser.add_argument("--edge-model", type=take.path, metavar="FILE", help="edge model of EdgeBoxes")
     parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="also put the report into this Markdown file"
+        "--out", type=take.path, default=Path("results"), metavar="DIR", help="default: results"
+    )
+    parser.add_argument(
+        "--record", type=take.path, metavar="FILE", help="also put the report into this Markdown file"
     )
     parser.add_argument("--overwrite", action="store_true", help="forget results of earlier runs")
 
@@ -58,9 +66,6 @@ def run_command(options: argparse.Namespace) -> int:
     table = TABLES[options.table]
     methods = _chosen("method", options.methods, table.methods)
     seeds = table.seeds if options.seeds is None else options.seeds
-    for name, number in (("--seeds", seeds), ("--batch", options.batch), ("--limit", options.limit or 1)):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, not {number}")
     names = options.backbone or table.backbones
     if len(names) > 1 and table.by != "backbone":
         raise ValueError(f"this table takes one backbone at a time, not {len(names)}")
@@ -80,7 +85,7 @@ def run_command(options: argparse.Namespace) -> int:
     print(text)
     print(f"Written: {folder / 'report.md'}")
     for message in outcome.failures.values():
-        print(f"not done: {message}", file=sys.stderr)
+        print(f"not done: {printable(message)}", file=sys.stderr)
     if not outcome.sets:
         print("nothing was evaluated: none of the table's data is at hand", file=sys.stderr)
     return 1 if outcome.failures or not outcome.sets else 0
@@ -128,9 +133,18 @@ def _run_all(
             possible = _possible(table, methods, backbone, setup, outcome)
             for set_name, dataset in outcome.sets.items():
                 progress.set_description(f"{SOURCES[set_name].title}, {name}")
+                contents = dataset.contents()
+                made_of = {
+                    "weights": backbone.fingerprint,
+                    "recipe": asdict(backbone.recipe),
+                    "version": __version__,
+                }
+                if table.kind in _RUNS:  # its rows are made of all pictures; others of one, and say so
+                    made_of["contents"] = hashlib.sha256("".join(contents.values()).encode()).hexdigest()
                 records = Records(
                     folder / f"{set_name}-{name}.jsonl",
                     _settings(options, table, set_name, outcome.digests[set_name], backbone),
+                    made_of,
                     overwrite=options.overwrite,
                 )
                 outcome.records[set_name, name] = records
@@ -138,8 +152,10 @@ def _run_all(
                     go = _RUNS[table.kind]
                     outcome.failures |= go(dataset, backbone, possible, seeds, records, progress)
                     continue
+                records.keep(partial(_is_current, contents))
                 job = Job(
                     dataset,
+                    contents,
                     backbone,
                     setup,
                     tuple(possible),
@@ -151,6 +167,12 @@ def _run_all(
                     batch=options.batch,
                 )
                 outcome.failures |= run(job, records, progress)
+
+
+def _is_current(contents: dict[str, str], row: Row) -> bool:
+    """Whether a row's picture and truth are still what they were; others are left alone."""
+    image = row.get("image")
+    return image not in contents or row.get("content") == contents[image]
 
 
 def _possible(
@@ -177,12 +199,10 @@ def _settings(
         "set": set_name,
         "pictures": digest,
         "backbone": backbone.name,
-        "checkpoint": str(options.checkpoint) if options.checkpoint else None,
         "stride": backbone.stride,
         "size": options.size,
         "inputs": inputs(options, table),
         "batch": options.batch,
-        "version": __version__,
     }
 
 

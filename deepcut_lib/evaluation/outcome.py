@@ -1,6 +1,7 @@
 """What a run has come to, written down: report, table and figure, and a place in a collection of reports."""
 
 import argparse
+import io
 import re
 import shlex
 from collections.abc import Iterator
@@ -137,8 +138,9 @@ def _figure(table: Table, facts: report.Facts, found: list[report.Cell], path: P
         [[papers(cell) for cell in row] for row in rows],
         METRICS[metric],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100)
+    write_whole(path, buffer.getvalue())
     return path
 
 

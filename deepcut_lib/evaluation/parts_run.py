@@ -109,8 +109,8 @@ def run_parts(
     def look(sample: Sample) -> Bird | None:
         try:
             picture, points = fit_picture(load_image(sample.image), sample.points)
-        except (OSError, ValueError) as error:
-            failures[sample.name] = f"{sample.name}: {error}"
+        except Exception as error:  # whatever a reader raises for one picture
+            failures[sample.name] = f"{sample.name}: {error or type(error).__name__}"
             return None
         if attention:
             features, maps = extract_with_attention(backbone, [picture], size=None)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.datasets import DataSet, Sample
-from deepcut_lib.errors import ImageError
 from deepcut_lib.evaluation.methods import METHODS, Fitting, Found, Setup, View, look
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.scores import box_scores, centre_square, mask_scores
 from deepcut_lib.images import Size, load_image
+from deepcut_lib.masks import LIGHT, read_grey_mask
 from deepcut_lib.metrics import box_of
 
 Item = TypeVar("Item")
@@ -29,6 +29,7 @@ class Job:
 
     Attributes:
         dataset: its pictures.
+        contents: what each was when the run began, see `content_of`; rows say it.
         backbone: the backbone.
         setup: what the methods share.
         methods: names in `METHODS`.
@@ -41,6 +42,7 @@ class Job:
     """
 
     dataset: DataSet
+    contents: Mapping[str, str]
     backbone: Backbone
     setup: Setup
     methods: tuple[str, ...]
@@ -156,8 +158,8 @@ def _load(job: Job, samples: DataSet, done: dict[tuple[str, int], set[str]]) -> 
             sample = samples[index]
             picture = load_image(sample.image)
             truth = sample.boxes if job.localize else _true_mask(sample, picture)
-        except (ImageError, ValueError, OSError) as error:
-            group.failures[name] = f"{name}: {error}"
+        except Exception as error:  # whatever a reader raises for one picture
+            group.failures[name] = f"{name}: {error or type(error).__name__}"
             continue
         group.names.append(name)
         group.pictures.append(picture)
@@ -175,13 +177,7 @@ def _load(job: Job, samples: DataSet, done: dict[tuple[str, int], set[str]]) -> 
 def _true_mask(sample: Sample, picture: Image.Image) -> np.ndarray:
     if sample.mask is None:
         raise ValueError(f"{sample.image}: has no mask")
-    mask = np.asarray(load_image(sample.mask).convert("L"))
-    if mask.shape != (picture.height, picture.width):
-        raise ImageError(
-            f"{sample.mask}: the mask is {mask.shape[1]}×{mask.shape[0]} pixels, but {sample.image} is "
-            f"{picture.width}×{picture.height}"
-        )
-    return mask
+    return read_grey_mask(sample.mask, picture)
 
 
 def _score(job: Job, group: Loaded, name: str, seed: int) -> tuple[list[Row], dict[str, str]]:
@@ -216,6 +212,7 @@ def _score(job: Job, group: Loaded, name: str, seed: int) -> tuple[list[Row], di
                 "method": name,
                 "seed": seed,
                 "image": image,
+                "content": job.contents[image],
                 **scores,
                 **on.further,
                 "seconds": round(seconds, 5),
@@ -225,7 +222,7 @@ def _score(job: Job, group: Loaded, name: str, seed: int) -> tuple[list[Row], di
 
 
 def _mask_scores(found: Found, truth: np.ndarray, job: Job) -> dict[str, float | list[float]]:
-    true_box = box_of(truth >= 128)
+    true_box = box_of(truth >= LIGHT)
     scores: dict[str, float | list[float]] = {**box_scores(found.box, [true_box] if true_box else [])}
     if found.mask is None:
         return scores

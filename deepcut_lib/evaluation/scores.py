@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from deepcut_lib.masks import LIGHT
 from deepcut_lib.metrics import Box, box_iou, mask_iou
 
 THRESHOLDS = np.arange(255) / 255
@@ -11,9 +12,6 @@ THRESHOLDS = np.arange(255) / 255
 
 BETA_SQUARED = 0.3
 """Of the F-measure: precision counts more than recall."""
-
-LIGHT = 128
-"""True masks are foreground from this grey value on; the secondary rule is 1."""
 
 
 def mask_scores(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float | list[float]]:

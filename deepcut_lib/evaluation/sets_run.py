@@ -14,7 +14,6 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines.components import connected_components
 from deepcut_lib.baselines.spectral import spectral
 from deepcut_lib.datasets import DataSet
-from deepcut_lib.errors import ImageError
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
@@ -89,8 +88,8 @@ def run_sets(
             started = time.perf_counter()
             try:
                 vectors[index] = picture_vector(sample.image, backbone)
-            except ImageError as error:
-                failures[sample.name] = f"{sample.name}: {error}"
+            except Exception as error:  # whatever a reader raises for one picture
+                failures[sample.name] = f"{sample.name}: {error or type(error).__name__}"
             took[index] = time.perf_counter() - started
         return index in vectors
 
