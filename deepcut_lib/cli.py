@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> take.Parser:
     parser = take.Parser(
         prog="python -m deepcut_lib",
         description="DeepCut: unsupervised segmentation by graph neural network clustering.",
@@ -109,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _source_options() -> argparse.ArgumentParser:
+def _source_options() -> take.Parser:
     """What every command on pictures takes."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = take.Parser(add_help=False)
     shared.add_argument(
         "paths", nargs="+", type=take.path, metavar="PATHS", help="pictures, or folders of them"
     )
@@ -139,9 +139,9 @@ def _source_options() -> argparse.ArgumentParser:
     return shared
 
 
-def _clustering_options() -> argparse.ArgumentParser:
+def _clustering_options() -> take.Parser:
     """What cutting single pictures takes besides."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = take.Parser(add_help=False)
     shared.add_argument(
         "--masks", type=take.path, metavar="DIR", help="true masks, named as the pictures, to score against"
     )

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,9 +44,14 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         DeepCutError: it cannot be written.
     """
-    probe = folder / f".probe.{os.getpid()}.part"
-    write_whole(probe, b"")
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DeepCutError(
+            f"{folder}: no results could be written there ({error.strerror}); choose another place"
+        ) from error
     for partial in folder.rglob(".*.part"):
         with contextlib.suppress(OSError):
             if time.time() - partial.stat().st_mtime > SETTLED:

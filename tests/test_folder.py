@@ -272,5 +272,5 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(
     monkeypatch.setattr(cli, "segment", None)
     assert run("segment", photos, photos.parent / out) == 1
     printed = capsys.readouterr()
-    assert "could not be written" in printed.err
+    assert "no results could be written there" in printed.err
     assert not printed.out
