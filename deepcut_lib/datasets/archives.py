@@ -9,7 +9,6 @@ import stat
 import tarfile
 import time
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from ssl import SSLError
@@ -111,13 +110,16 @@ def unpack(path: Path, folder: Path) -> None:
             _untar(path, folder)
     except tarfile.FilterError as error:
         raise DownloadError(f"{path}: {error}; nothing like it was published: delete the file") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DownloadError(f"{path}: the archive is damaged ({error}); delete it and run again") from error
-    except OSError as error:
-        raise DownloadError(
-            f"{path}: could not be unpacked into {folder} ({error.strerror or error}); free some space or "
-            "choose another folder, and run again"
-        ) from error
+    except DownloadError:
+        raise
+    except Exception as error:  # on damaged archives their readers raise nearly anything
+        if isinstance(error, OSError) and error.errno is not None:  # the system's; the readers' have none
+            raise DownloadError(
+                f"{path}: could not be unpacked into {folder} ({error.strerror or error}); free some space "
+                "or choose another folder, and run again"
+            ) from error
+        reason = str(error) or type(error).__name__
+        raise DownloadError(f"{path}: the archive is damaged ({reason}); delete it and run again") from error
 
 
 def _fits(path: Path, archive: Archive) -> bool:

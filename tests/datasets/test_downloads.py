@@ -214,8 +214,11 @@ def test_links_in_zip_archives_are_refused(tmp_path: Path) -> None:
 
 def test_damaged_archives_are_named(tmp_path: Path) -> None:
     whole = {"a.zip": zipped({"a": CONTENT}), "b.tgz": tarred({"a": CONTENT}), "c.tar": b"no archive at all"}
-    for name, content in whole.items():
-        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    damaged = {name: content[: len(content) // 2] for name, content in whole.items()}
+    damaged["d.zip"] = zipped({".": CONTENT})
+    damaged["e.zip"] = zipped({"ä": CONTENT}).replace("ä".encode(), b"\xff\xff")
+    for name, content in damaged.items():
+        (tmp_path / name).write_bytes(content)
         with pytest.raises(DownloadError, match=rf"{name}: the archive is damaged"):
             unpack(tmp_path / name, tmp_path / "out")
 
