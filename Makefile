@@ -12,6 +12,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 install"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[notebooks,dev]' -c constraints.txt
+	@# Notebooks may import torch before deepcut_lib; see deepcut_lib/threads.py
+	$(BIN)/python -m ipykernel install --sys-prefix --env GOMP_SPINCOUNT 3000 >/dev/null
 	@touch $@
 
 demo: install    ## segment every picture in data/ into results/

@@ -4,6 +4,7 @@
 >>> segment("data/images/photo_cat.jpg").mask  # doctest: +SKIP
 """
 
+from deepcut_lib import threads as threads  # first: it acts before torch is loaded
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone, vit_from_state
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import PatchFeatures

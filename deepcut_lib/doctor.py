@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from packaging.requirements import Requirement
 
+from deepcut_lib import threads
 from deepcut_lib.backbones import load_backbone
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable
 from deepcut_lib.backbones.registry import OFFLINE
@@ -77,6 +78,7 @@ def _packages() -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     yield Finding("cpu", True, f"{torch.get_num_threads()} threads")
+    yield Finding("waiting threads", threads.brief, threads.in_force, needed=False)
     cuda = torch.cuda.is_available()
     detail = torch.cuda.get_device_name() if cuda else "no CUDA device; everything runs on the CPU, slower"
     yield Finding("cuda", cuda, detail, needed=False)

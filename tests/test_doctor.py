@@ -16,7 +16,8 @@ def test_all_parts_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.run_doctor() == 0
     lines = capsys.readouterr().out.splitlines()
     status = {line[6:40].strip(): line[:4].strip() for line in lines if line[:4].strip() in ("OK", "FAIL")}
-    assert {"python", "torch", "timm", "cpu", "cuda", "data", "jupyterlab", "ipympl"} <= set(status)
+    assert {"python", "torch", "timm", "cpu", "waiting threads", "cuda", "data"} <= set(status)
+    assert {"jupyterlab", "ipympl"} <= set(status)
     assert set(BACKBONES) <= set(status)
     assert status["effnet_lite0"] == status["dino_vits16"] == status["mae_vitb16"] == "OK"
     assert status["dino_vits8"] == "FAIL"
@@ -43,3 +44,14 @@ def test_a_broken_backbone_fails(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr(doctor, "load_backbone", broken)
     assert doctor.run_doctor() == 1
     assert "weights are gone" in capsys.readouterr().out
+
+
+def test_how_threads_wait_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.threads, "in_force", "spin long: the remedy")
+    monkeypatch.setattr(doctor.threads, "brief", False)
+    assert doctor.run_doctor() == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "waiting threads" in line)
+    assert line.startswith("FAIL")
+    assert line.endswith("the remedy (optional)")

@@ -1,0 +1,89 @@
+"""Threads wait briefly, whatever is imported first, and a user's own setting stays."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepcut_lib import threads
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="libgomp is on Linux alone")
+
+
+def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, in which libgomp says what it has read when it is loaded."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
+    environment = kept | {"OMP_DISPLAY_ENV": "verbose"} | variables
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended
+
+
+def test_the_package_sets_it_before_libgomp_is_loaded() -> None:
+    ended = run("from deepcut_lib import threads; print(threads.in_force)")
+    assert "GOMP_SPINCOUNT = '3000'" in ended.stderr
+    assert "GOMP_SPINCOUNT = '300000'" not in ended.stderr
+    assert "set by deepcut_lib" in ended.stdout
+
+
+@pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "PASSIVE")])
+def test_a_users_own_setting_stays(name: str, value: str) -> None:
+    ended = run("from deepcut_lib import threads; print(threads.in_force)", **{name: value})
+    assert f"{name} = '{value}'" in ended.stderr
+    assert "GOMP_SPINCOUNT = '3000'" not in ended.stderr
+    assert f"{name}={value}" in ended.stdout
+
+
+TORCH_FIRST = """
+import os, threading, time
+import torch
+from deepcut_lib import threads
+
+def wait_until_spares(there):
+    while there != any(thread.name == threads._SPARE for thread in threading.enumerate()):
+        time.sleep(0.01)
+
+print(threads.in_force)
+threads._PERIOD = 0.01
+queued = 0.0
+threads._seconds_queued = lambda: queued
+wait_until_spares(False)
+
+def busy():
+    global queued
+    queued += 1.0
+    return queued
+threads._seconds_queued = busy
+wait_until_spares(True)
+if os.fork() == 0:
+    os._exit(torch.ones(1 << 20).sum() != 1 << 20)
+assert os.wait()[1] == 0
+threads._seconds_queued = lambda: queued
+wait_until_spares(False)
+"""
+
+
+def test_with_torch_first_spare_threads_are_held_while_the_cores_are_busy() -> None:
+    ended = run(TORCH_FIRST)
+    assert "GOMP_SPINCOUNT = '300000'" in ended.stderr
+    assert "torch was imported before" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_time_in_the_queue_is_that_of_this_process() -> None:
+    first = threads._seconds_queued()
+    assert 0 <= first <= threads._seconds_queued()
+
+
+def test_the_notebooks_kernel_has_it() -> None:
+    spec = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
+    variables = json.loads(spec.read_text()).get("env") if spec.exists() else None
+    if not variables:
+        pytest.skip("the environment was not made by make install")
+    assert variables["GOMP_SPINCOUNT"] == threads.SPINS
+    assert json.loads(spec.read_text())["display_name"] == "Python 3 (ipykernel)"
