@@ -208,9 +208,10 @@ def _run_folder(options: argparse.Namespace) -> int:
                     seconds.append(time.perf_counter() - started)
                 rows.append(row)
                 score = "" if row["score"] is None else f"{row['score']:.3f}"
+                note = f"  {row['message']}" if row["message"] else ""
                 took = "kept" if kept else f"{seconds[-1]:.2f}"
                 tqdm.write(
-                    f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {took:>7}"
+                    f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {took:>7}{note}"
                 )
     finally:  # also when interrupted: what is done can be looked at
         found = f"{len(masks)} of {len(pictures)} pictures have a mask" if options.masks else ""
@@ -243,6 +244,8 @@ def _process(
         "n_clusters": found.n_clusters,
         "box": found.box,
         "foreground_share": float(found.mask.mean()),
+        "spread": found.spread,
+        "message": found.message,
         "score": None if truth is None else _score(made_from["settings"]["command"], found, truth),
         "coarse_score": None if truth is None else mask_iou(found.coarse_mask, truth),
     }
@@ -296,6 +299,9 @@ def _summary(rows: list[Row], failures: dict[str, str], settings: Row, masks: st
     elif scores:
         share = np.mean([score >= 0.5 for score in scores])
         parts.append(f"CorLoc {share:.3f} over {len(scores)} with a mask")
+    blank = sum(bool(row["message"]) for row in rows)
+    if blank:
+        parts.append(f"{blank} with nothing to cut")
     if failures:
         parts.append(f"{len(failures)} not done")
     return "; ".join(parts)
@@ -303,4 +309,5 @@ def _summary(rows: list[Row], failures: dict[str, str], settings: Row, masks: st
 
 def _captioned(row: Row) -> Row:
     score = "" if row["score"] is None else f", IoU {row['score']:.3f}"
-    return {**row, "caption": f"{row['n_clusters']} clusters{score}"}
+    note = f"; {row['message']}" if row["message"] else ""
+    return {**row, "caption": f"{row['n_clusters']} clusters{score}{note}"}

@@ -1,5 +1,7 @@
 """The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
 
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
@@ -11,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from deepcut_lib.devices import resolve_device
+from deepcut_lib.features import float32
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.losses import cc_loss, ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
@@ -25,6 +28,15 @@ BATCH_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
 
 JOINT_PATCHES = 1024
 """Patches of a mini-batch of `DeepCut.fit_jointly`."""
+
+
+_outside_inference = torch.inference_mode(False)
+"""What is made inside of torch's inference mode cannot be optimised; so its caller's mode is left."""
+
+
+def stores_affinity(n: int, memory: str = "auto") -> bool:
+    """Whether W of n patches is stored ("dense"), or made tile by tile ("matrix-free"); "auto" is by size."""
+    return memory == "dense" or (memory == "auto" and 4 * n**2 <= DENSE_BYTES)
 
 
 class DeepCut(ClusterMixin, BaseEstimator):
@@ -90,6 +102,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.random_state = random_state
         self.memory = memory
 
+    @_outside_inference
     def fit(self, X: Any, y: object = None) -> Self:
         """Cluster one picture's patches.
 
@@ -104,6 +117,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self._solve([self], self._validate(X, reset=True).unsqueeze(0))
         return self
 
+    @_outside_inference
     def fit_batch(self, features: Tensor) -> list[Self]:
         """Cluster the patches of several pictures of one grid together, each with networks of its own.
 
@@ -121,6 +135,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
             self._solve(fitted, torch.stack(rows))
         return fitted
 
+    @_outside_inference
     def fit_jointly(self, pictures: Sequence[Any]) -> Self:
         """Fit one network to the patches of many pictures, so that a label means the same in all (§4).
 
@@ -162,7 +177,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 losses.append(_step(networks, optimizer, graph, near, loss, generators))
             history.append(torch.stack(losses).mean(0))
         with torch.no_grad():
-            totals = torch.zeros(self.n_init)
+            totals = torch.zeros(self.n_init, dtype=torch.float32)
             for chosen in order.tensor_split(batches):
                 graph, loss = self._graph(features[chosen].unsqueeze(0))
                 totals += loss(graph, networks(propagated[chosen].unsqueeze(0)))[0].cpu()
@@ -172,6 +187,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.start_labels_ = assignment.argmax(-1).cpu().numpy()
         return self
 
+    @_outside_inference
     def predict(self, X: Any) -> np.ndarray:
         """Label other features with the fitted network, without training (§4).
 
@@ -216,6 +232,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 one.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
+        if not (torch.isfinite(assignment).all() and torch.isfinite(losses).all()):
+            raise ValueError(
+                f"the loss is no finite number with learning_rate {self.learning_rate:g}; take a smaller "
+                "one, or divide the features by a constant"
+            )
         self.assignments_ = assignment.cpu().numpy()
         self.labels_ = self.assignments_.argmax(axis=1)
         self.losses_ = losses.cpu().numpy()
@@ -228,9 +249,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         return graph.propagate(graph.features)
 
     def _graph(self, features: Tensor) -> tuple[Graph, Loss]:
-        dense = self.memory == "dense" or (
-            self.memory == "auto" and 4 * features.shape[-2] ** 2 <= DENSE_BYTES
-        )
+        dense = stores_affinity(features.shape[-2], self.memory)
         if self.objective == "cc":
             return cc_graph(features, self.alpha, dense=dense), cc_loss
         graph = ncut_graph(features, dense=dense)
@@ -251,18 +270,33 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
     def _validate(self, X: Any, *, reset: bool, least: int | None = None) -> Tensor:
         device = resolve_device(self.device)
-        if isinstance(X, Tensor) and X.device.type != "cpu":
-            if not torch.isfinite(X).all():
-                raise ValueError("the features hold NaN or infinite values")
-            if reset:
-                self.n_features_in_ = X.shape[1]
-            return X.detach().to(device, torch.float32)
-        if isinstance(X, Tensor):
-            X = X.detach().numpy()
         # predict takes a single patch, fit needs two to have anything to cut
         least = least or (2 if reset else 1)
+        if isinstance(X, Tensor):
+            X = float32(X)
+            if X.device.type != "cpu":
+                return self._validate_on_device(X, reset=reset, least=least).to(device)
+            X = X.numpy()
+        largest = _largest(X)
+        if largest > torch.finfo(torch.float32).max:
+            raise ValueError(_OVERFLOW.format(largest))
         checked = validate_data(self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=least)
-        return torch.from_numpy(checked).to(device)
+        _check_magnitude(checked.shape, float(np.abs(checked).max()))
+        # A copy where it must not be written to: torch has no read-only tensors
+        return torch.from_numpy(checked if checked.flags.writeable else checked.copy()).to(device)
+
+    def _validate_on_device(self, X: Tensor, *, reset: bool, least: int) -> Tensor:
+        """The same rules for features that live on an accelerator, where they stay."""
+        if X.ndim != 2 or len(X) < least:
+            raise ValueError(f"features must be n×d with at least {least} rows, not {tuple(X.shape)}")
+        if not torch.isfinite(X).all():
+            raise ValueError("the features hold NaN or infinite values")
+        _check_magnitude(tuple(X.shape), float(X.abs().max()))
+        if reset:
+            self.n_features_in_ = X.shape[1]
+        elif X.shape[1] != self.n_features_in_:
+            raise ValueError(f"the network was fitted to {self.n_features_in_} channels, not {X.shape[1]}")
+        return X.clone() if X.is_inference() else X
 
     def _check_parameters(self, n: int) -> None:
         if not (callable(self.objective) or self.objective in ("ncut", "cc")):
@@ -270,15 +304,69 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if self.memory not in ("auto", "dense", "matrix-free"):
             raise ValueError(f"memory must be 'auto', 'dense' or 'matrix-free', not {self.memory!r}")
         for name in ("n_clusters", "epochs", "hidden_channels", "mlp_channels", "n_init"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
+            check_whole(name, getattr(self, name), 1)
+        check_positive("learning_rate", self.learning_rate)
+        if self.objective == "cc":
+            check_positive("alpha", self.alpha)
+        if not (isinstance(self.dropout, numbers.Real) and 0 <= self.dropout < 1):
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
+        if isinstance(self.random_state, numbers.Number):
+            check_whole("random_state", self.random_state, 0, LARGEST_SEED)
         if n < self.n_clusters and self.objective != "cc":
             raise ValueError(
                 f"{n} patches cannot form {self.n_clusters} clusters: give more patches (a larger picture or "
                 "a smaller stride) or fewer clusters"
             )
+
+
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
+    """A parameter that must be a whole number, of Python's or NumPy's.
+
+    Raises:
+        ValueError: it is none, or out of range; the message names it.
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        wanted = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be {'' if whole else 'a whole number, '}{wanted}, not {value!r}")
+    return int(value)  # type: ignore[call-overload]
+
+
+def check_positive(name: str, value: object) -> float:
+    """A parameter that must be a positive, finite number.
+
+    Raises:
+        ValueError: it is not; the message names it.
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{name} must be positive and finite, not {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+LARGEST_SEED = 2**63 - 2**32
+"""torch's generators take seeds below 2⁶³; the starts take the seed plus their number."""
+
+_OVERFLOW = (
+    "the features reach {:.3g} in magnitude, so that their affinities overflow float32; replace no-data "
+    "values, or divide the features by a constant"
+)
+
+
+def _largest(X: Any) -> float:
+    """The largest magnitude of what may be no matrix of numbers at all: then 0, and others say so."""
+    array = X if isinstance(X, np.ndarray) else None
+    if array is None or array.dtype.kind not in "fiu" or not array.size:
+        return 0.0
+    finite = array[np.isfinite(array)]
+    return float(np.abs(finite, dtype=np.float64).max()) if finite.size else 0.0
+
+
+def _check_magnitude(shape: tuple[int, ...], largest: float) -> None:
+    """Whether sums over all of W stay finite: n² affinities of at most d · largest²."""
+    n, channels = shape
+    if float(n) ** 2 * channels * largest**2 > torch.finfo(torch.float32).max:
+        raise ValueError(_OVERFLOW.format(largest))
 
 
 def optimise(

@@ -33,6 +33,7 @@ class PatchFeatures:
     stride: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", float32(self.values))
         if self.values.ndim != 2 or len(self.values) != self.grid[0] * self.grid[1]:
             raise ValueError(f"values of shape {tuple(self.values.shape)} do not fill a grid of {self.grid}")
 
@@ -40,6 +41,24 @@ class PatchFeatures:
         """Lay one value (or row of c values) for each patch out on the grid: h×w or h×w×c."""
         array = per_patch.detach().cpu().numpy() if isinstance(per_patch, Tensor) else np.asarray(per_patch)
         return array.reshape(*self.grid, *array.shape[1:])
+
+
+def float32(values: Tensor) -> Tensor:
+    """Features as all that follows takes them: float32, whatever they were, and outside of any gradient."""
+    if values.is_complex():
+        raise ValueError("the features are complex numbers; give their real part or magnitude")
+    return values.detach().to(torch.float32)
+
+
+def spread(values: Tensor) -> float:
+    """How far patches differ: √(mean ‖f − mean f‖² / mean ‖f‖²), from 0 for patches all alike to 1.
+
+    Args:
+        values: n×d.
+    """
+    apart = (values - values.mean(0)).square().sum(1).mean()
+    length = values.square().sum(1).mean()
+    return float((apart / length).sqrt()) if length > 0 else 0.0
 
 
 def normalize(values: Tensor, length: float = 8.0) -> Tensor:

@@ -4,6 +4,7 @@ Correlation clustering (Eq. 10) is told how alike two things must be to belong t
 how many clusters there are.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.clustering import DeepCut
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.features import PatchFeatures, float32, normalize, upsample
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import ClusterScores, cluster_scores
 from deepcut_lib.segmentation import CC_CLUSTERS
@@ -167,6 +168,7 @@ def cluster_vectors(
     Raises:
         ValueError: the vectors are no finite N×d matrix, or a parameter is out of range.
     """
+    vectors = float32(vectors)
     if alpha is None:
         alpha = ALPHA_NORMALIZED if normalized else ALPHA_RAW
     _check_alpha(alpha)
@@ -269,10 +271,10 @@ def segment_kless(
 
 
 def _check_alpha(alpha: float) -> None:
-    if not alpha >= 1:
+    if not 1 <= alpha < math.inf:
         raise ValueError(
-            f"alpha must be at least 1, not {alpha}: below it every affinity is negative (Eq. 7), and no two "
-            "things belong together"
+            f"alpha must be at least 1 and finite, not {alpha}: below 1 every affinity is negative (Eq. 7), "
+            "and no two things belong together"
         )
 
 

@@ -59,7 +59,10 @@ class Networks(nn.Module):
         hidden = _Elu.apply(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
         if generators is not None and self.dropout > 0:
             # One mask for each start, shared by the pictures: a result does not depend on its batch
-            draws = [torch.rand(hidden.shape[-2:], generator=generator) for generator in generators]
+            draws = [
+                torch.rand(hidden.shape[-2:], generator=generator, dtype=torch.float32)
+                for generator in generators
+            ]
             kept = torch.stack(draws).to(hidden.device) >= self.dropout
             hidden = hidden * kept / (1 - self.dropout)
         scores = hidden @ self.mlp2_weight.mT + self.mlp2_bias.unsqueeze(-2)
@@ -91,11 +94,11 @@ def initial_weights(
     """Draw one network's weights as PyG's GCNConv (Glorot, bias 0) and torch's Linear draw theirs."""
 
     def uniform(bound: float, *shape: int) -> Tensor:
-        return (2 * torch.rand(shape, generator=generator) - 1) * bound
+        return (2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1) * bound
 
     return {
         "gcn_weight": uniform((6 / (in_channels + hidden_channels)) ** 0.5, hidden_channels, in_channels),
-        "gcn_bias": torch.zeros(hidden_channels),
+        "gcn_bias": torch.zeros(hidden_channels, dtype=torch.float32),
         "mlp1_weight": uniform(hidden_channels**-0.5, mlp_channels, hidden_channels),
         "mlp1_bias": uniform(hidden_channels**-0.5, mlp_channels),
         "mlp2_weight": uniform(mlp_channels**-0.5, n_clusters, mlp_channels),

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import DeepCut
+from deepcut_lib.clustering import DeepCut, check_whole
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.images import ImageLike, Size
 from deepcut_lib.segmentation import segment
@@ -156,7 +156,14 @@ def find_parts(
     rows = [foreground_rows(features[i], foregrounds[i], normalized=normalized) for i in usable]
     # One network may be the best of several starts; networks that share a start must keep to it
     starts = JOINT_STARTS if mode == "joint" else 1
-    model = DeepCut(k, epochs=epochs, learning_rate=learning_rate, n_init=starts, random_state=random_state)
+    model = DeepCut(
+        k,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        n_init=starts,
+        device=str(features[0].values.device),
+        random_state=random_state,
+    )
     found = dict(zip(usable, label_rows(model, rows, mode), strict=True))
     return [
         to_parts(features[i], foregrounds[i], found[i])
@@ -279,7 +286,6 @@ def _why_none(foreground: np.ndarray, k: int) -> str:
 
 
 def _check(k: int, mode: str) -> None:
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    check_whole("k", k, 1)
     if mode not in MODES:
         raise ValueError(f"mode must be {', '.join(map(repr, MODES))}, not {mode!r}")

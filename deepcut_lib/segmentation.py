@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE, Recipe
-from deepcut_lib.clustering import DeepCut, Loss
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.clustering import DeepCut, Loss, stores_affinity
+from deepcut_lib.features import PatchFeatures, normalize, spread, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
@@ -22,6 +22,12 @@ from deepcut_lib.refinement import refine_mask
 
 CC_CLUSTERS = 10
 """The most clusters that ``objective="cc"`` looks for unless told: the published code's number."""
+
+
+Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
+
+_SAME = 1e-3
+"""Spread below which features differ by rounding alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,9 @@ class Segmentation:
             pixels, far edges exclusive.
         features: the patch features that were clustered.
         losses: the loss of each epoch; of two stages, the first's.
+        spread: how far the patches' features differ, 0 to 1, see `features.spread`.
+        message: says so where a picture has nothing to cut, its spread being below the recipe's
+            `least_spread`; empty for all others.
     """
 
     labels: np.ndarray
@@ -46,6 +55,8 @@ class Segmentation:
     box: Box
     features: PatchFeatures
     losses: np.ndarray
+    spread: float
+    message: str = ""
 
     @property
     def n_clusters(self) -> int:
@@ -74,6 +85,7 @@ def segment(
     size: Size | str = "default",
     stride: int | None = None,
     device: str = "auto",
+    memory: Memory = "auto",
     random_state: int = 0,
 ) -> Segmentation:
     """Segment one picture into foreground and background, without training data (§3.3).
@@ -100,6 +112,7 @@ def segment(
         stride: distance of patches in pixels, below the patch side for a finer grid; only with a backbone
             given by name.
         device: where to run, if the backbone is given by name.
+        memory: whether affinities are stored, see `DeepCut`.
         random_state: seed of the starts.
 
     Raises:
@@ -124,6 +137,7 @@ def segment(
         normalized=normalized,
         two_stage=two_stage,
         refine_on=[picture] if refine else None,
+        memory=memory,
         random_state=random_state,
     )[0]
 
@@ -141,6 +155,7 @@ def cut(
     normalized: bool | None = None,
     two_stage: bool = False,
     refine_on: Sequence[Image.Image] | None = None,
+    memory: Memory = "auto",
     random_state: int = 0,
 ) -> list[Segmentation]:
     """Segment pictures whose features are at hand; those of one grid are solved together.
@@ -148,8 +163,8 @@ def cut(
     Args:
         features: each picture's, as the backbone gives them.
         recipe: what the arguments that are None follow: the backbone's `recipe`.
-        n_clusters, objective, alpha, epochs, learning_rate, n_init, normalized, two_stage, random_state: as
-            for `segment`.
+        n_clusters, objective, alpha, epochs, learning_rate, n_init, normalized, two_stage, memory,
+            random_state: as for `segment`.
         refine_on: the pictures, to sharpen their masks by the bilateral solver; None leaves them coarse.
 
     Returns:
@@ -178,10 +193,11 @@ def cut(
             n_init=recipe.n_init if n_init is None else n_init,
             device=str(stacked.device),
             random_state=random_state,
+            memory=memory,
         )
         for i, fitted in zip(members, estimator.fit_batch(stacked), strict=True):
             picture = None if refine_on is None else refine_on[i]
-            results[i] = _finish(fitted, features[i], values[i], normalized, two_stage, picture)
+            results[i] = _finish(fitted, features[i], values[i], normalized, two_stage, picture, recipe)
     return [result for result in results if result is not None]
 
 
@@ -192,12 +208,15 @@ def _finish(
     normalized: bool,
     two_stage: bool,
     picture: Image.Image | None,
+    recipe: Recipe,
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
     losses = fitted.losses_
     starts = [features.to_map(labels) for labels in fitted.start_labels_]
-    graph = ncut_graph(values)  # one for all starts: W is built once
-    labels = min(starts, key=lambda found: _foreground_cut(graph, found))
+    labels = starts[0]
+    if len(starts) > 1:
+        graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # one for all starts
+        labels = min(starts, key=lambda found: _foreground_cut(graph, found))
     background = background_clusters(labels)
     if two_stage:
 
@@ -205,7 +224,7 @@ def _finish(
             return fitted.fit(normalize(rows) if normalized else rows).labels_
 
         labels, background = _cut_again(labels, background, features.values, again, fitted.n_clusters)
-    return assemble(labels, background, features, losses, refine_on=picture)
+    return assemble(labels, background, features, losses, refine_on=picture, least_spread=recipe.least_spread)
 
 
 def assemble(
@@ -215,6 +234,7 @@ def assemble(
     losses: np.ndarray,
     *,
     refine_on: Image.Image | None,
+    least_spread: float = 0.0,
 ) -> Segmentation:
     """Masks and box of clusters whose background is known.
 
@@ -224,7 +244,10 @@ def assemble(
         features: what was clustered.
         losses: of each epoch; empty where nothing was optimised.
         refine_on: the picture, to sharpen the mask by the bilateral solver; None leaves it coarse.
+        least_spread: the recipe's.
     """
+    apart = spread(features.values)
+    alike = apart < max(least_spread, _SAME)
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
     refined = refine_mask(refine_on, coarse) if refine_on is not None and coarse.any() else None
@@ -236,6 +259,8 @@ def assemble(
         box=foreground_box(foreground if refined is None else refined, features.image_size),
         features=features,
         losses=losses,
+        spread=apart,
+        message=f"nothing to cut: all patches are alike (spread {apart:.2f})" if alike else "",
     )
 
 

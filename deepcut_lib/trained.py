@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import DeepCut
+from deepcut_lib.clustering import DeepCut, check_whole, stores_affinity
 from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.files import write_whole
@@ -197,8 +197,8 @@ def train_once(
     """
     if not len(images):
         raise ValueError("there are no pictures to train on; give at least one")
-    if k is not None and k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    if k is not None:
+        check_whole("k", k, 1)
     if isinstance(backbone, str):
         backbone = load_backbone(backbone, device=device)
     features = [backbone(image, size=size, cls=False) for image in images]
@@ -285,7 +285,7 @@ def _vote(maps: Sequence[np.ndarray], n_clusters: int) -> np.ndarray:
 
 def _apply(weights: dict[str, Tensor], rows: Tensor) -> np.ndarray:
     """A network's clusters of one picture's patches, n×d → (n,)."""
-    graph = ncut_graph(rows)
+    graph = ncut_graph(rows, dense=stores_affinity(len(rows)))
     network = Networks([weights], batch=1, dropout=0.0).to(rows.device)
     with torch.no_grad():
         return network(graph.propagate(rows).unsqueeze(0))[0, 0].argmax(-1).cpu().numpy()

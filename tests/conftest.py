@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepcut_lib.features import PatchFeatures
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 
@@ -33,3 +35,8 @@ def photograph() -> np.ndarray:
     disc = (y - 46) ** 2 + (x - 70) ** 2 < 28**2
     colours = np.where(disc[..., None], (200, 40, 30), (60, 140, 70))
     return np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255).astype(np.uint8)
+
+
+def patch_features(values: Tensor, grid: tuple[int, int]) -> PatchFeatures:
+    """Features of a picture that has as many pixels as patches."""
+    return PatchFeatures(values, grid, None, grid, "blobs")

@@ -274,3 +274,12 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(
     printed = capsys.readouterr()
     assert "no results could be written there" in printed.err
     assert not printed.out
+
+
+def test_blank_pictures_are_remarked(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (60, 40), "teal").save(photos / "blank.png")
+    assert run("segment", photos, photos.parent / "out") == 0
+    printed = capsys.readouterr().out
+    assert "nothing to cut: all patches are alike (spread 0.00)" in printed
+    assert "1 with nothing to cut" in printed
+    assert "nothing to cut" in (photos.parent / "out" / "index.html").read_text(encoding="utf-8")

@@ -72,7 +72,7 @@ def test_nothing_to_tell_apart_is_one_cluster() -> None:
     assert cluster_vectors(torch.eye(2)).labels.shape == (2,)
 
 
-@pytest.mark.parametrize("alpha", [0.5, 0.0, -3.0, float("nan")])
+@pytest.mark.parametrize("alpha", [0.5, 0.0, -3.0, float("nan"), float("inf")])
 def test_alpha_below_one_is_named(vectors: Tensor, backbone: Backbone, alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha must be at least 1"):
         cluster_vectors(vectors, alpha=alpha)

@@ -161,3 +161,19 @@ def test_horses(backbone: Backbone) -> None:
         mask = np.asarray(Image.open(HORSES / "masks" / f"{path.stem}.png")) > 0
         scores.append(mask_iou(segment(path, backbone=backbone).mask, mask))
     assert np.mean(scores) > 0.5  # the whole set: RESULTS.md
+
+
+@pytest.mark.parametrize("name", ["effnet_lite0", "tiny_vit", "pixels"])
+def test_a_picture_with_nothing_to_cut_says_so(name: str) -> None:
+    rng = np.random.default_rng(0)
+    y = np.mgrid[:120, :160][0]
+    sky = np.stack([120 + y * 0.2, 160 + y * 0.15, 230 - y * 0.02], -1)
+    backbone = load_backbone(name)
+    for blank in (np.full_like(sky, 255), np.zeros_like(sky), 128 + rng.integers(-1, 2, sky.shape), sky):
+        found = segment(blank.astype(np.uint8), backbone=backbone)
+        assert found.message.startswith("nothing to cut")
+        assert 0 <= found.spread < backbone.recipe.least_spread
+    for path in [*sorted((DATA / "images").glob("*_01.jpg")), DATA / "images" / "photo_cat.jpg"]:
+        found = segment(path, backbone=backbone)
+        assert found.message == ""
+        assert backbone.recipe.least_spread < found.spread <= 1

@@ -40,12 +40,15 @@ class Recipe:
         learning_rate: of the optimiser.
         n_init: random starts.
         normalized: whether features are centred over the picture and given one length.
+        least_spread: spread of the features (see `features.spread`) below which a picture shows nothing to
+            cut, between that of blank pictures and of photographs; 0 where it has not been measured.
     """
 
     n_clusters: int = 2
     learning_rate: float = 1e-3
     n_init: int = 1
     normalized: bool = False
+    least_spread: float = 0.0
 
 
 PUBLISHED_RECIPE = Recipe()

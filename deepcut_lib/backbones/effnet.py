@@ -4,6 +4,7 @@ Its weights were trained with ImageNet's labels, unlike the paper's self-supervi
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import timm
@@ -105,5 +106,6 @@ def effnet_lite0(*, stride: int | None, device: torch.device) -> Backbone:
         std=[128 / 255] * 3,
         size=448,
         device=device,
-        recipe=CENTRED_RECIPE,
+        # spread of blank pictures 0.29 to 0.39, of photographs 0.54 to 0.85
+        recipe=replace(CENTRED_RECIPE, least_spread=0.45),
     )
