@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.clustering import DeepCut, optimise
+from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.images import load_image
@@ -44,7 +44,7 @@ def training_history(values: Tensor, estimator: DeepCut, seed: int) -> tuple[Ten
     correlation = estimator.objective == "cc"
     graph = cc_graph(features, estimator.alpha) if correlation else ncut_graph(features)
     loss = cc_loss if correlation else ncut_loss
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(check_whole("seed", seed, 0, LARGEST_SEED))
     sizes = (estimator.hidden_channels, estimator.mlp_channels, estimator.n_clusters)
     start = initial_weights(values.shape[1], *sizes, generator)
     networks = Networks([start], batch=1, dropout=estimator.dropout)
