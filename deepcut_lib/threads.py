@@ -44,9 +44,7 @@ def _settle() -> tuple[bool, str]:
     os.environ["GOMP_SPINCOUNT"] = SPINS
     if not loaded:
         return True, f"GOMP_SPINCOUNT={SPINS}, set by deepcut_lib"
-    try:
-        _seconds_queued()
-    except OSError:
+    if not Path("/proc/self/schedstat").exists():
         return False, f"spin long: import deepcut_lib before torch, or set GOMP_SPINCOUNT={SPINS}"
     Thread(target=_watch, args=(loaded,), name="deepcut waiting", daemon=True).start()
     return True, "spin briefly while the cores are busy, watched by deepcut_lib: torch was imported before it"
@@ -84,7 +82,7 @@ def _seconds_queued() -> float:
     for path in Path("/proc/self/task").iterdir():
         try:
             queued += int((path / "schedstat").read_text().split()[1])
-        except ProcessLookupError:  # a thread that has just ended
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             continue
     return queued / 1e9
 
