@@ -83,10 +83,12 @@ def _is_result(path: Path) -> bool:
     """Whether a file was written by an earlier run."""
     if path.parent.name == THUMBNAILS:
         return (path.parent.parent / "clusters.csv").exists()
-    return any(
-        path.name.endswith(ending) and path.with_name(f"{path.name.removesuffix(ending)}.json").exists()
-        for ending in ENDINGS
-    )
+    for ending in ENDINGS:
+        if path.name.endswith(ending):
+            row = path.with_name(f"{path.name.removesuffix(ending)}.json")
+            with contextlib.suppress(OSError):
+                return b'"seal"' in row.read_bytes()  # others keep annotations in files of such names
+    return False
 
 
 def named(paths: Iterable[Path]) -> dict[str, Path]:

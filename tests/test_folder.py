@@ -68,6 +68,12 @@ def test_a_picture_that_results_would_overwrite(photos: Path) -> None:
     assert set(find_pictures([photos], photos / "out")[0]) == {"b", "b_mask"}
 
 
+def test_others_files_of_such_names_are_pictures(photos: Path, tmp_path: Path) -> None:
+    (photos / "a.jpg").rename(photos / "b_mask.png")
+    (photos / "b.json").write_text('{"shapes": []}')
+    assert set(find_pictures([photos], tmp_path / "out")[0]) == {"b", "b_mask"}
+
+
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     old, new = tmp_path / "deep" / ".a.png.1.part", tmp_path / ".b.png.2.part"
     old.parent.mkdir()

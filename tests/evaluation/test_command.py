@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import normalized_mutual_info_score
 
+from deepcut_lib.backbones import Backbone
 from deepcut_lib.cli import main
 from deepcut_lib.datasets import KeyPoint
 from deepcut_lib.evaluation import outcome, run
@@ -199,6 +200,27 @@ def test_other_settings_do_not_mix(horses: Path, capsys: pytest.CaptureFixture[s
     assert evaluate(horses, "horses", "--methods", "lost") == 1
     assert "pictures " in capsys.readouterr().err
     assert evaluate(horses, "horses", "--methods", "lost", "--overwrite") == 0
+
+
+def test_corrected_masks_and_other_weights_are_done_anew(
+    horses: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = horses / "out" / "horses-pixels" / "horses-pixels.jsonl"
+    assert evaluate(horses, "horses", "--methods", "lost", "kmeans2") == 0
+    before = {(row["method"], row["image"]): row for row in rows_of(file)}
+    mask = horses / "data" / "horses" / "masks" / "0003.png"
+    with Image.open(mask) as stored:
+        corrected = 255 - np.asarray(stored.convert("L"))
+    Image.fromarray(corrected).save(mask)
+    assert evaluate(horses, "horses", "--methods", "lost", "kmeans2") == 0
+    after = {(row["method"], row["image"]): row for row in rows_of(file)}
+    assert before.keys() == after.keys()
+    assert {key for key in after if after[key] != before[key]} == {("lost", "0003"), ("kmeans2", "0003")}
+    monkeypatch.setattr(Backbone, "fingerprint", "of other weights")
+    assert evaluate(horses, "horses", "--methods", "lost") == 0
+    assert {row["method"] for row in rows_of(file)} == {"lost"}
+    aside = file.with_name("horses-pixels.earlier1.jsonl")
+    assert len(list(rows_of(aside))) == len(after)
 
 
 def test_broken_pictures_are_listed_and_do_not_stop_the_others(
