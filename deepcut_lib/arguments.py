@@ -1,6 +1,8 @@
-"""What command lines take: numbers and paths, checked where they enter."""
+"""What command lines take: numbers and paths, checked where they enter; and print, in any encoding."""
 
+import io
 import math
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import NoReturn
@@ -9,6 +11,13 @@ from deepcut_lib.errors import DeepCutError
 
 LARGEST_SEED = 2**32 - 1
 """NumPy's random states take no larger seed."""
+
+
+def escape_output() -> None:
+    """Escape what the encoding of a terminal or a redirected file cannot hold, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Parser(ArgumentParser):

@@ -1,7 +1,6 @@
 """The command line: ``python -m deepcut_lib segment|localize|parts|cluster|evaluate|doctor``."""
 
 import argparse
-import io
 import sys
 import time
 from collections.abc import Sequence
@@ -46,9 +45,7 @@ from deepcut_lib.segmentation import Segmentation, segment
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0, or 1 if anything could not be done."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what an encoding cannot hold is escaped
-            stream.reconfigure(errors="backslashreplace")
+    take.escape_output()
     try:
         options = _parser().parse_args(arguments)
         if options.command == "doctor":

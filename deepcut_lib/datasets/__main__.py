@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepcut_lib.arguments import escape_output
 from deepcut_lib.datasets.sources import SOURCES, check, download, remedy
 from deepcut_lib.errors import DeepCutError
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub = commands.add_parser(command, help=text)
         sub.add_argument("name", choices=list(SOURCES))
         sub.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder of the data sets")
+    escape_output()
     options = parser.parse_args(arguments)
     try:
         if options.command == "list":
