@@ -218,19 +218,25 @@ def _per_picture(
             kept += arrays is not None
             if arrays is None:
                 arrays = compute(path)
-                buffer = io.BytesIO()
-                np.savez(buffer, key=np.array(key), **arrays)  # type: ignore[arg-type]
-                write_whole(file, buffer.getvalue())
+                write_whole(file, _stored(arrays, key))
             rows[name] = arrays
     print(f"features of {len(rows)} pictures, {kept} kept from before")
     return rows
+
+
+def _stored(arrays: Arrays, key: str) -> bytes:
+    buffer = io.BytesIO()
+    # The archive's checksums cover what the arrays hold, not what they are called
+    np.savez(buffer, key=np.array(key), names=np.array(list(arrays)), **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def _kept(file: Path, key: str) -> Arrays | None:
     try:
         with np.load(io.BytesIO(file.read_bytes())) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        return arrays if str(arrays.pop("key")) == key else None
+        found, names = str(arrays.pop("key")), arrays.pop("names").tolist()
+        return arrays if found == key and list(arrays) == names else None
     except Exception:  # none, or one that was damaged in whatever way: do it anew
         return None
 

@@ -1,5 +1,6 @@
 """Pictures in: a file, a PIL picture or an array becomes an RGB picture, fitted to a patch grid."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from operator import index
@@ -12,6 +13,8 @@ import torch
 from PIL import Image, ImageFile
 
 from deepcut_lib.errors import ImageError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or it prints what our errors say
 
 ImageLike: TypeAlias = str | PathLike[str] | Image.Image | np.ndarray | torch.Tensor
 """What every function that takes a picture accepts."""

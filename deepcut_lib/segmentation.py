@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE, Recipe
+from deepcut_lib.backbones.registry import chosen_by_user
 from deepcut_lib.clustering import DeepCut, Loss, stores_affinity
 from deepcut_lib.features import PatchFeatures, normalize, spread, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
@@ -120,7 +121,7 @@ def segment(
         ValueError: a parameter is out of range, or the picture has fewer patches than clusters.
     """
     if isinstance(backbone, str):
-        backbone = _loaded(backbone, stride, device)
+        backbone = _loaded(chosen_by_user(backbone), stride, device)
     elif stride is not None and stride != backbone.stride:
         raise ValueError(f"{backbone.name} was loaded with stride {backbone.stride}; load it with {stride}")
     picture = load_image(image)

@@ -1,7 +1,9 @@
 """A picture in, `PatchFeatures` out: what all backbones have in common."""
 
 import hashlib
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -29,6 +31,33 @@ class Extractor(Protocol):
     def __call__(self, batch: Tensor, *, cls: bool) -> Extracted:
         """Map a normalised B×3×H×W batch, H and W multiples of `patch_size`, to features."""
         ...
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Float32 by default and no inference mode, whatever the caller has set: for plain weights and values."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+def checked_stride(stride: int | None, patch_size: int) -> int:
+    """The distance of patches: their side (also for None), or its half or quarter.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if stride is None:
+        return patch_size
+    strides = [patch_size // part for part in (1, 2, 4) if patch_size % part == 0]
+    if isinstance(stride, bool) or not isinstance(stride, numbers.Integral) or stride not in strides:
+        possible = ", ".join(map(str, strides))
+        raise ValueError(f"patches of {patch_size} pixels have strides {possible}, not {stride!r}")
+    return int(stride)
 
 
 @dataclass(frozen=True)
@@ -89,8 +118,8 @@ class Backbone:
         self.size = size
         self.device = device
         self.recipe = recipe
-        self._mean = torch.tensor(mean).view(3, 1, 1)
-        self._std = torch.tensor(std).view(3, 1, 1)
+        self._mean = torch.tensor(mean, dtype=torch.float32).view(3, 1, 1)
+        self._std = torch.tensor(std, dtype=torch.float32).view(3, 1, 1)
 
     @property
     def patch_size(self) -> int:
@@ -127,6 +156,7 @@ class Backbone:
         """
         return self.batch([image], size=size, cls=cls)[0]
 
+    @plain_torch()
     def batch(
         self, images: Sequence[ImageLike], *, size: Size | str = "default", cls: bool = False
     ) -> list[PatchFeatures]:
@@ -136,9 +166,8 @@ class Backbone:
         results: list[PatchFeatures | None] = [None] * len(images)
         for shape in dict.fromkeys(tensor.shape for tensor in fitted):
             members = [i for i, tensor in enumerate(fitted) if tensor.shape == shape]
-            with torch.no_grad():
-                stacked = torch.stack([fitted[i] for i in members]).to(self.device)
-                values, vectors = self.extractor(stacked, cls=cls)
+            stacked = torch.stack([fitted[i] for i in members]).to(self.device)
+            values, vectors = self.extractor(stacked, cls=cls)
             for row, i in enumerate(members):
                 results[i] = PatchFeatures(
                     values=values[row].float(),
@@ -151,6 +180,7 @@ class Backbone:
                 )
         return [result for result in results if result is not None]
 
+    @plain_torch()
     def extract(self, batch: Tensor) -> Tensor:
         """Map a normalised B×3×H×W tensor to values B×n×d; H and W must be multiples of the patch side."""
         if batch.ndim != 4 or batch.shape[1] != 3 or any(side % self.patch_size for side in batch.shape[2:]):
@@ -158,8 +188,7 @@ class Backbone:
                 f"a batch of shape {tuple(batch.shape)} does not fit: give B×3×H×W with H and W multiples "
                 f"of the patch side {self.patch_size}"
             )
-        with torch.no_grad():
-            return self.extractor(batch.to(self.device), cls=False).values
+        return self.extractor(batch.to(self.device, torch.float32), cls=False).values
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """The (h, w) grid of a fitted picture of this height and width in pixels."""

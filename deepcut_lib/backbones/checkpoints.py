@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import warnings
 from collections.abc import Mapping
 from os import PathLike
@@ -52,14 +53,30 @@ def read_layout(
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: the file is empty (zero bytes); download it again")
-    check_sha256(path, sha256 or KNOWN_SHA256.get(path.name))
+    try:
+        if path.stat().st_size == 0:
+            raise CheckpointError(f"{path}: the file is empty (zero bytes); download it again")
+        check_sha256(path, sha256 or KNOWN_SHA256.get(path.name))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     contents = _load(path)
     try:
         return _recognise(contents, which)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def looks_like_weights(path: Path) -> bool:
+    """Whether a file begins as weight files do; a page that asks for a login, or half a header, does not."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return False
+    # A zip archive or pickle of torch, or a safetensors file: the length of a JSON object, and that object
+    header = int.from_bytes(start[:8], "little")
+    return start.startswith((b"PK\x03\x04", b"\x80\x02")) or (start[8:] == b"{" and header + 8 <= size)
 
 
 def check_sha256(path: Path, expected: str | None) -> None:

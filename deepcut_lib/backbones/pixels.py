@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted
+from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted, checked_stride
 
 ORIENTATIONS = 8
 
@@ -15,16 +15,14 @@ class PixelFeatures(nn.Module):
     """Colour mean (3), colour spread (3) and a histogram of gradient directions (8) of 16-pixel patches.
 
     Args:
-        stride: distance of patches in pixels, at most 16; by default 16.
+        stride: distance of patches in pixels: 16 (also None), 8 or 4.
     """
 
     patch_size = 16
 
     def __init__(self, stride: int | None = None) -> None:
         super().__init__()
-        self.stride = stride or self.patch_size
-        if self.patch_size % self.stride:
-            raise ValueError(f"pixels has strides 16, 8 and 4, not {stride}")
+        self.stride = checked_stride(stride, self.patch_size)
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W colours in −1…1 → values B×n×14; `cls` is their mean."""

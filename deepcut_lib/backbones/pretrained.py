@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from deepcut_lib.backbones.backbone import Backbone
-from deepcut_lib.backbones.checkpoints import KNOWN_SHA256, Layout, check_sha256, read_layout
+from deepcut_lib.backbones.checkpoints import (
+    KNOWN_SHA256,
+    Layout,
+    check_sha256,
+    looks_like_weights,
+    read_layout,
+)
 from deepcut_lib.backbones.vit import (
     Architecture,
     load_strictly,
@@ -231,9 +238,22 @@ def load_vit(
         ValueError: no such name, stride, facet or layer.
     """
     row = _row(name)
-    path = Path(checkpoint) if checkpoint is not None else _find_cached(row) or _download(row)
-    layout, state = read_layout(path, which=row.which)
     options: dict[str, Any] = {"stride": stride, "facet": facet, "layer": layer, "device": device}
+    if checkpoint is not None:
+        return _built(row, Path(checkpoint), options)
+    damaged = []
+    for path in _cached(row):
+        try:
+            return _built(row, path, options)
+        except CheckpointError as error:  # a damaged file in a cache must not stand in the way of a whole one
+            damaged.append(str(error))
+    return _built(row, _download(row, damaged), options)
+
+
+def _built(row: PublishedViT, path: Path, options: dict[str, Any]) -> Backbone:
+    """The backbone of a weight file, which must be this model's."""
+    layout, state = read_layout(path, which=row.which)
+    name = row.name
     try:
         _check_origin(row, layout, state)
         if layout == "timm DINOv3" and row.timm_name:
@@ -247,7 +267,7 @@ def load_vit(
 
 def is_cached(name: str) -> bool:
     """Whether a published ViT's weights are on this machine; asks no network."""
-    return _find_cached(_row(name)) is not None
+    return next(_cached(_row(name)), None) is not None
 
 
 def is_reachable(name: str, timeout: float = 3.0) -> bool:
@@ -284,15 +304,15 @@ def _check_origin(row: PublishedViT, layout: Layout, state: dict[str, Tensor]) -
     raise CheckpointError(f"{holds}, but {row.name} has {has}; {remedy}")
 
 
-def _find_cached(row: PublishedViT) -> Path | None:
+def _cached(row: PublishedViT) -> Iterator[Path]:
+    """Files on this machine that may be its weights, by how they begin."""
     if row.repository:
         for file in HUB_FILES:
             cached = huggingface_hub.try_to_load_from_cache(row.repository, file)
-            if isinstance(cached, str):
-                return Path(cached)
-    if row.file and _official_target(row.file).is_file():
-        return _official_target(row.file)
-    return None
+            if isinstance(cached, str) and looks_like_weights(Path(cached)):
+                yield Path(cached)
+    if row.file and looks_like_weights(_official_target(row.file)):
+        yield _official_target(row.file)
 
 
 def _official_target(file: str) -> Path:
@@ -300,21 +320,21 @@ def _official_target(file: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(file).name
 
 
-def _download(row: PublishedViT) -> Path:
+def _download(row: PublishedViT, damaged: list[str]) -> Path:
     failures = _unreachable(row.urls, timeout=3.0)
     for url in row.urls:
         if url in failures:
             continue
         try:
             if row.file and url == row.official_url:
-                return _fetch(url, _official_target(row.file))
+                return _fetch(url, _official_target(row.file), row)
             if row.repository:
-                return Path(huggingface_hub.hf_hub_download(row.repository, HUB_FILES[0], endpoint=HUB))
+                return _from_hub(row.repository)
         except CheckpointError:
             raise
         except Exception as error:  # the hub's client, its transport and urllib share no class of errors
             failures[url] = _reason(error)
-    tried = "; ".join(f"{url}: {reason}" for url, reason in failures.items())
+    tried = "; ".join([*damaged, *(f"{url}: {reason}" for url, reason in failures.items())])
     raise BackboneUnavailableError(
         f"{row.name} is not on this machine and could not be downloaded ({tried}). Download {row.urls[-1]} "
         "elsewhere and pass its path as checkpoint=, or use the embedded backbone 'effnet_lite0'"
@@ -352,7 +372,20 @@ def _request(url: str, method: str) -> Request:
     return Request(url, method=method, headers={"User-Agent": "deepcut-lib"})
 
 
-def _fetch(url: str, target: Path) -> Path:
+def _from_hub(repository: str) -> Path:
+    """Download from the hub by its own client, which keeps whatever it was given: what is no weights goes."""
+    path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILES[0], endpoint=HUB))
+    if looks_like_weights(path):
+        return path
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+    raise OSError(_NO_WEIGHTS)
+
+
+_NO_WEIGHTS = "what arrived is no weight file; does the network ask for a login, or for a proxy?"
+
+
+def _fetch(url: str, target: Path, row: PublishedViT) -> Path:
     """Download to a name of its own and rename when complete: no part of a file ever looks like the whole.
 
     torch.hub's own function takes a connection that ends early for the end of the file.
@@ -368,7 +401,11 @@ def _fetch(url: str, target: Path) -> Path:
         size = partial.stat().st_size
         if total is not None and size != total:
             raise OSError(f"the connection ended after {size} of {total} bytes")
+        if not looks_like_weights(partial):
+            raise OSError(_NO_WEIGHTS)
         check_sha256(partial, KNOWN_SHA256.get(target.name))
+        layout, state = read_layout(partial, which=row.which)
+        _check_origin(row, layout, state)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
-from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.backbones.backbone import Backbone, plain_torch
 from deepcut_lib.backbones.effnet import effnet_lite0
 from deepcut_lib.backbones.pixels import pixels
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable, load_vit
 from deepcut_lib.backbones.tiny_vit import tiny_vit, tiny_vit_masked
 from deepcut_lib.backbones.vit import random_vit
 from deepcut_lib.devices import resolve_device
+from deepcut_lib.errors import DeepCutError
 
 VARIABLE = "DEEPCUT_BACKBONE"
 """Environment variable that names the backbone which ``"auto"`` takes."""
@@ -53,8 +55,8 @@ def load_backbone(
 
     Args:
         name: one of `BACKBONES`, or "auto": the variable DEEPCUT_BACKBONE if set, else the paper's DINO
-            ViT-S/8 if its weights are cached or reachable within seconds, else the embedded one, with a
-            notice.
+            ViT-S/8 if its weights are cached or reachable within seconds, else (and whatever goes wrong on
+            the way to them) the embedded one, with a notice.
         checkpoint: local weight file of a published ViT, in the official layout.
         stride: distance of neighbouring patches in pixels; by default the patch side.
         facet: what of a ViT's block to take: "key", "query", "value" or "token".
@@ -66,8 +68,45 @@ def load_backbone(
         BackboneUnavailableError: the weights are neither on this machine nor reachable.
         CheckpointError: the file is missing, damaged, or another model's.
     """
-    if name == "auto":
-        name = _choose(checkpoint_given=checkpoint is not None)
+    options: dict[str, Any] = {"stride": stride, "facet": facet, "layer": layer, "device": device}
+    if name != "auto":
+        return _load(name, checkpoint=checkpoint, **options)
+    named = chosen_by_user(name)
+    if named != "auto":
+        try:
+            return _load(named, checkpoint=checkpoint, **options)
+        except (DeepCutError, ValueError) as error:
+            raise type(error)(f"{VARIABLE}={named}: {error}") from error
+    if checkpoint is not None:
+        return _load(PAPER, checkpoint=checkpoint, **options)
+    reason = "is neither cached nor reachable"
+    try:
+        if is_cached(PAPER) or is_reachable(PAPER):
+            return _load(PAPER, **options)
+    except Exception as error:  # a broken cache, a full disk, a proxy: nothing on this way may end a command
+        reason = f"could not be loaded ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    print(
+        f"Backbone: {EMBEDDED}, embedded and trained with ImageNet labels; the paper's {PAPER} {reason}.",
+        file=sys.stderr,
+    )
+    return _load(EMBEDDED, **options)
+
+
+def chosen_by_user(name: str) -> str:
+    """What a name stands for before anything is looked up: "auto" is what `VARIABLE` says, if it is set."""
+    return os.environ.get(VARIABLE) or "auto" if name == "auto" else name
+
+
+@plain_torch()
+def _load(
+    name: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    stride: int | None,
+    facet: str,
+    layer: int,
+    device: str,
+) -> Backbone:
     if name in PUBLISHED:
         return load_vit(name, checkpoint=checkpoint, stride=stride, facet=facet, layer=layer, device=device)
     if name not in OFFLINE:
@@ -80,17 +119,3 @@ def load_backbone(
     if (facet, layer) != ("key", -1):
         raise ValueError(f"{name} has no facets or layers to choose; leave facet and layer out")
     return (effnet_lite0 if name == "effnet_lite0" else pixels)(stride=stride, device=chosen)
-
-
-def _choose(*, checkpoint_given: bool) -> str:
-    named = os.environ.get(VARIABLE, "auto")
-    if named != "auto":
-        return named
-    if checkpoint_given or is_cached(PAPER) or is_reachable(PAPER):
-        return PAPER
-    print(
-        f"Backbone: {EMBEDDED}, embedded and trained with ImageNet labels; "
-        f"the paper's {PAPER} is neither cached nor reachable.",
-        file=sys.stderr,
-    )
-    return EMBEDDED

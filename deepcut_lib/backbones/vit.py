@@ -4,6 +4,7 @@ The networks are timm's; the grid (stride, picture size) and the choice of block
 """
 
 import math
+import numbers
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted
+from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, plain_torch
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.errors import CheckpointError
 
@@ -47,20 +48,16 @@ class ViTFeatures(nn.Module):
         super().__init__()
         self.model = cast(Any, model)
         self.patch_size = int(self.model.patch_embed.proj.kernel_size[0])
-        self.stride = self.patch_size if stride is None else stride
-        strides = [self.patch_size // part for part in (1, 2, 4) if self.patch_size % part == 0]
-        if self.stride not in strides:
-            possible = ", ".join(map(str, strides))
-            raise ValueError(f"patches of {self.patch_size} pixels have strides {possible}, not {stride}")
+        self.stride = checked_stride(stride, self.patch_size)
         if facet not in FACETS:
             raise ValueError(f"facet must be one of {', '.join(FACETS)}, not {facet!r}")
         depth = len(self.model.blocks)
-        if not -depth <= layer < depth:
+        if not _is_whole(layer) or not -depth <= layer < depth:
             raise ValueError(
-                f"the model has {depth} blocks: layer must lie in {-depth}…{depth - 1}, not {layer}"
+                f"the model has {depth} blocks: layer must lie in {-depth}…{depth - 1}, not {layer!r}"
             )
         self.facet = facet
-        self.layer = layer % depth
+        self.layer = int(layer) % depth
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W → values B×n×d; `cls` is the last block's CLS token after the final norm, B×d."""
@@ -184,6 +181,7 @@ def read_architecture(state_dict: Mapping[str, Tensor]) -> Architecture:
     )
 
 
+@plain_torch()
 def vit_from_state(
     state_dict: Mapping[str, Tensor],
     *,
@@ -222,7 +220,7 @@ def vit_from_state(
             f"the patch projection's kernel is {'×'.join(map(str, kernel))} (channels × height × width), "
             f"which contradicts patch_size={patch_size}"
         )
-    if num_heads < 1 or sizes.embed_dim % num_heads:
+    if not _is_whole(num_heads) or num_heads < 1 or sizes.embed_dim % num_heads:
         raise CheckpointError(f"embed_dim {sizes.embed_dim} is not divisible by num_heads={num_heads}")
 
     if "register_tokens" in state:
@@ -284,6 +282,7 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     model.load_state_dict(dict(state), strict=True)
 
 
+@plain_torch()
 def random_vit(
     *,
     stride: int | None = None,
@@ -303,6 +302,10 @@ def random_vit(
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
         )
     return vit_backbone("random_vit", model, stride=stride, facet=facet, layer=layer, device=device)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _require(state: Mapping[str, Tensor], *keys: str) -> None:

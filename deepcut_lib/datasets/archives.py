@@ -86,6 +86,12 @@ def fetch(archive: Archive, folder: Path) -> Path:
                 "run again, or get the file elsewhere and put it at "
                 f"{target}"
             )
+        if archive.checksum is None and not _is_archive(partial, target.suffix):
+            partial.unlink()
+            raise DownloadError(
+                f"{archive.url}: what arrived is no {target.suffix} archive (a page that asks for a login?), "
+                f"and was deleted; get the file elsewhere and put it at {target}"
+            )
         partial.replace(target)
     except OSError as error:
         raise DownloadError(
@@ -128,6 +134,13 @@ def _fits(path: Path, archive: Archive) -> bool:
     algorithm, _, wanted = archive.checksum.partition(":")
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest() == wanted
+
+
+def _is_archive(path: Path, suffix: str) -> bool:
+    """Whether a file is of the kind that its ending promises; others than archives may be anything."""
+    if suffix == ".zip":
+        return zipfile.is_zipfile(path)
+    return suffix not in (".tar", ".tgz") or tarfile.is_tarfile(path)
 
 
 def _check_space(archive: Archive, partial: Path) -> None:

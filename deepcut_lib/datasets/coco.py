@@ -1,12 +1,13 @@
 """COCO20k: 19,817 pictures of COCO's train2014, as chosen by earlier work on object discovery."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepcut_lib.datasets.dataset import DataSet, Sample
+from deepcut_lib.datasets.dataset import DataSet, Sample, read_text
 from deepcut_lib.files import write_whole
 
 LIST = "coco_20k_filenames.txt"
@@ -21,7 +22,7 @@ def coco20k(folder: Path) -> DataSet:
     Args:
         folder: what holds ``images/train2014``, ``annotations`` and the list.
     """
-    lines = (folder / LIST).read_text().split()
+    lines = read_text(folder / LIST).split()
     numbers = {Path(line).name: int(Path(line).stem.rpartition("_")[2]) for line in lines}
     boxes = _boxes(folder / "annotations" / "instances_train2014.json", set(numbers.values()))
 
@@ -37,9 +38,10 @@ def _boxes(path: Path, wanted: set[int]) -> dict[str, list[list[int]]]:
     kept = path.with_name("coco20k_boxes.json")
     source = [path.stat().st_size, path.stat().st_mtime_ns, len(wanted)]
     if kept.exists():
-        stored = json.loads(kept.read_text())
-        if stored["source"] == source:
-            return stored["boxes"]
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # one that is damaged is made anew
+            stored = json.loads(kept.read_bytes())
+            if stored["source"] == source:
+                return stored["boxes"]
     boxes: dict[str, list[list[int]]] = {}
     for one in _annotations(path):
         if one["image_id"] in wanted and not one.get("iscrowd"):
@@ -52,7 +54,7 @@ def _boxes(path: Path, wanted: set[int]) -> dict[str, list[list[int]]]:
 
 def _annotations(path: Path) -> Iterator[dict[str, Any]]:
     """The entries of the list ``annotations``, one after another: as objects they would fill the memory."""
-    text = path.read_text()
+    text = read_text(path)
     decoder = json.JSONDecoder()
     try:
         start = text.index("[", text.index('"annotations"')) + 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepcut_lib.datasets.dataset import DataSet, KeyPoint, Sample
+from deepcut_lib.datasets.dataset import DataSet, KeyPoint, Sample, read_text
 
 
 def cub(folder: Path) -> DataSet:
@@ -42,5 +42,5 @@ def cub(folder: Path) -> DataSet:
 
 def _table(path: Path) -> dict[str, str]:
     """A file of lines «number rest», by number."""
-    lines = path.read_text().splitlines()
+    lines = read_text(path).splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line.strip())

@@ -50,6 +50,18 @@ def content_of(sample: Sample) -> str:
     return digest.hexdigest()[:16]
 
 
+def read_text(path: Path) -> str:
+    """A table's text.
+
+    Raises:
+        ValueError: it is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is no UTF-8 text; unpack the archive again") from error
+
+
 class DataSet(Sequence[Sample]):
     """The samples of a set, each read when it is asked for.
 
@@ -82,6 +94,6 @@ class DataSet(Sequence[Sample]):
         found = {}
         for name in self.names:
             found[name] = ""
-            with contextlib.suppress(ValueError, OSError):
+            with contextlib.suppress(Exception):  # it is said where the annotation is needed
                 found[name] = content_of(self._read(name))
         return found

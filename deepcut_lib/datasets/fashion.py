@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deepcut_lib.datasets.dataset import DataSet, Sample
+from deepcut_lib.datasets.dataset import DataSet, Sample, read_text
 
 CLASSES = ("Topwear", "Shoes", "Bags", "Eyewear", "Belts")
 """The paper's classes: values of the column ``subCategory``."""
@@ -17,7 +17,7 @@ def fashion(folder: Path) -> DataSet:
     Raises:
         ValueError: the table has no such columns.
     """
-    lines = (folder / "styles.csv").read_text(encoding="utf-8").splitlines()
+    lines = read_text(folder / "styles.csv").splitlines()
     header = lines[0].split(",") if lines else []
     if not {"id", "subCategory"} <= set(header):
         raise ValueError(f"{folder / 'styles.csv'}: has no columns id and subCategory; download it again")

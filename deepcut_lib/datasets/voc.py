@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from deepcut_lib.datasets.dataset import DataSet, Sample
+from deepcut_lib.datasets.dataset import DataSet, Sample, read_text
 from deepcut_lib.metrics import Box
 
 
@@ -17,7 +17,7 @@ def voc(folder: Path, year: int, *, hard: bool = True) -> DataSet:
             with no object are skipped, for which all annotations are read at once.
     """
     home = folder / "VOCdevkit" / f"VOC{year}"
-    lines = (home / "ImageSets" / "Main" / "trainval.txt").read_text().splitlines()
+    lines = read_text(home / "ImageSets" / "Main" / "trainval.txt").splitlines()
     names = [line.split()[0] for line in lines if line.strip()]
 
     def read(name: str) -> Sample:

@@ -277,3 +277,14 @@ def test_every_file_of_the_sets_is_pinned() -> None:
             assert archive.checksum or name == "duts"
             assert archive.url.startswith("http")
         assert source.archives or source.instructions
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tgz"])
+def test_a_login_page_is_no_archive(server: Server, tmp_path: Path, name: str) -> None:
+    """Where no checksum is published, the content itself must tell."""
+    page = server.archive(name, b"<!doctype html>Please log in", checksum=None, size=None)
+    with pytest.raises(DownloadError, match=r"what arrived is no \..* archive .*login"):
+        fetch(page, tmp_path)
+    assert not list(tmp_path.iterdir())
+    whole = zipped({"a": b"1"}) if name.endswith("zip") else tarred({"a": b"1"})
+    assert fetch(server.archive(name, whole, checksum=None, size=None), tmp_path).name == name
