@@ -236,6 +236,10 @@ def test_damaged_features_are_made_anew(photos: Path, capsys: pytest.CaptureFixt
         assert run("parts", photos, out) == 0
         assert "1 kept from before" in capsys.readouterr().out
         assert everything(out) == whole
+    other_name = stored.replace(b"foreground.npy", b"foreground.npx")
+    (out / "features" / "a.npz").write_bytes(other_name)
+    assert run("parts", photos, out) == 0
+    assert everything(out) == whole
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_done(

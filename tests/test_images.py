@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +269,21 @@ def test_sizes_that_are_none(size: object) -> None:
     with pytest.raises(ValueError, match="size"):
         fit_image(Image.new("RGB", (4, 4)), size, 8)  # type: ignore[arg-type]
     assert fit_image(Image.new("RGB", (4, 4)), np.int64(16), 8).size == (16, 16)  # type: ignore[arg-type]
+
+
+def test_pillow_prints_nothing_of_its_own(tmp_path: Path) -> None:
+    """What it would log of a damaged TIFF (here one of five channels) stands in our error."""
+    Image.fromarray(RGB).save(tmp_path / "a.tif")
+    content = (tmp_path / "a.tif").read_bytes()
+    samples = struct.pack("<HHIHH", 277, 3, 1, 3, 0)  # SamplesPerPixel, one short: 3
+    assert samples in content
+    (tmp_path / "a.tif").write_bytes(content.replace(samples, struct.pack("<HHIHH", 277, 3, 1, 99, 0)))
+    code = "import sys; from deepcut_lib.images import load_image; load_image(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, tmp_path / "a.tif"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "ImageError" in done.stderr
+    assert "\nMore samples" not in f"\n{done.stderr}"
