@@ -1,5 +1,6 @@
 """The published ViTs: what they are, and how their weights come here, from a file, a cache or the net."""
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.backbones.backbone import Backbone, plain_torch
 from deepcut_lib.backbones.checkpoints import (
     KNOWN_SHA256,
     Layout,
@@ -234,7 +235,7 @@ def load_vit(
 
     Raises:
         BackboneUnavailableError: no file was given and the weights are neither cached nor reachable.
-        CheckpointError: the file is missing, damaged, or another model's.
+        CheckpointError: the file, given or downloaded, is missing, damaged, or another model's.
         ValueError: no such name, stride, facet or layer.
     """
     row = _row(name)
@@ -250,6 +251,7 @@ def load_vit(
     return _built(row, _download(row, damaged), options)
 
 
+@plain_torch()
 def _built(row: PublishedViT, path: Path, options: dict[str, Any]) -> Backbone:
     """The backbone of a weight file, which must be this model's."""
     layout, state = read_layout(path, which=row.which)
@@ -305,10 +307,12 @@ def _check_origin(row: PublishedViT, layout: Layout, state: dict[str, Tensor]) -
 
 
 def _cached(row: PublishedViT) -> Iterator[Path]:
-    """Files on this machine that may be its weights, by how they begin."""
+    """Files on this machine that may be its weights, as far as can be seen without reading them."""
     if row.repository:
         for file in HUB_FILES:
-            cached = huggingface_hub.try_to_load_from_cache(row.repository, file)
+            cached = None
+            with contextlib.suppress(OSError, ValueError):  # a cache that cannot be read has nothing for us
+                cached = huggingface_hub.try_to_load_from_cache(row.repository, file)
             if isinstance(cached, str) and looks_like_weights(Path(cached)):
                 yield Path(cached)
     if row.file and looks_like_weights(_official_target(row.file)):
@@ -321,7 +325,14 @@ def _official_target(file: str) -> Path:
 
 
 def _download(row: PublishedViT, damaged: list[str]) -> Path:
+    """Download the weights from the first address that gives them.
+
+    Args:
+        row: the model.
+        damaged: what is wrong with the files that are cached, for the message.
+    """
     failures = _unreachable(row.urls, timeout=3.0)
+    failure: type[BackboneUnavailableError | CheckpointError] = BackboneUnavailableError
     for url in row.urls:
         if url in failures:
             continue
@@ -329,13 +340,13 @@ def _download(row: PublishedViT, damaged: list[str]) -> Path:
             if row.file and url == row.official_url:
                 return _fetch(url, _official_target(row.file), row)
             if row.repository:
-                return _from_hub(row.repository)
-        except CheckpointError:
-            raise
+                return _from_hub(row.repository, row)
         except Exception as error:  # the hub's client, its transport and urllib share no class of errors
             failures[url] = _reason(error)
+            if isinstance(error, CheckpointError):
+                failure = CheckpointError
     tried = "; ".join([*damaged, *(f"{url}: {reason}" for url, reason in failures.items())])
-    raise BackboneUnavailableError(
+    raise failure(
         f"{row.name} is not on this machine and could not be downloaded ({tried}). Download {row.urls[-1]} "
         "elsewhere and pass its path as checkpoint=, or use the embedded backbone 'effnet_lite0'"
     )
@@ -372,17 +383,35 @@ def _request(url: str, method: str) -> Request:
     return Request(url, method=method, headers={"User-Agent": "deepcut-lib"})
 
 
-def _from_hub(repository: str) -> Path:
-    """Download from the hub by its own client, which keeps whatever it was given: what is no weights goes."""
-    path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILES[0], endpoint=HUB))
-    if looks_like_weights(path):
-        return path
-    path.resolve().unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
-    raise OSError(_NO_WEIGHTS)
+def _from_hub(repository: str, row: PublishedViT) -> Path:
+    """Download from the hub by its own client, which keeps whatever it was given: what is no weights goes.
+
+    By force, because the client takes what is cached for whole, and nothing that is of use was cached.
+    """
+    path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILES[0], endpoint=HUB, force_download=True))
+    try:
+        _check_arrived(path, row)
+    except (OSError, CheckpointError):
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
+    return path
 
 
-_NO_WEIGHTS = "what arrived is no weight file; does the network ask for a login, or for a proxy?"
+def _check_arrived(path: Path, row: PublishedViT, sha256: str | None = None) -> None:
+    """Build the model of a file that was downloaded, so that only a whole one is kept.
+
+    Raises:
+        OSError: it is no weight file at all.
+        CheckpointError: it is damaged, or another model's.
+    """
+    if not looks_like_weights(path):
+        raise OSError("what arrived is no weight file; does the network ask for a login, or for a proxy?")
+    try:
+        check_sha256(path, sha256)
+        _built(row, path, {"stride": None, "facet": "key", "layer": -1, "device": "cpu"})
+    except CheckpointError as error:
+        raise CheckpointError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def _fetch(url: str, target: Path, row: PublishedViT) -> Path:
@@ -401,11 +430,7 @@ def _fetch(url: str, target: Path, row: PublishedViT) -> Path:
         size = partial.stat().st_size
         if total is not None and size != total:
             raise OSError(f"the connection ended after {size} of {total} bytes")
-        if not looks_like_weights(partial):
-            raise OSError(_NO_WEIGHTS)
-        check_sha256(partial, KNOWN_SHA256.get(target.name))
-        layout, state = read_layout(partial, which=row.which)
-        _check_origin(row, layout, state)
+        _check_arrived(partial, row, KNOWN_SHA256.get(target.name))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

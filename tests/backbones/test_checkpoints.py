@@ -463,6 +463,28 @@ def test_a_damaged_file_in_the_cache_does_not_stand_in_the_way(server, moco, tmp
     assert server.asked[-1].startswith("GET")
 
 
+def test_a_file_cut_short_in_the_hubs_cache_does_not_stand_in_the_way(server, dino, tmp_path, monkeypatch):
+    server.data = whole = safetensors.torch.save(weights())
+    server.below = "/timm/"
+    load_vit("dino_vits8", device="cpu")
+    (cached,) = (path for path in (tmp_path / "hub").rglob("blobs/*") if path.is_file())
+    for content in (whole[: len(whole) // 2], LOGIN, safetensors.torch.save(weights(embed_dim=48))):
+        cached.write_bytes(content)
+        network = load_vit("dino_vits8", device="cpu").extractor.model
+        assert torch.equal(network.cls_token, weights()["cls_token"])
+        assert cached.read_bytes() == whole
+
+
+def test_what_the_hub_gives_wrongly_is_not_kept(server, dino, tmp_path):
+    """Another model from the hub: the official address is asked next, and all reasons are given."""
+    server.data = safetensors.torch.save(weights(embed_dim=48))
+    with pytest.raises(CheckpointError, match=r"model.safetensors: holds embed_dim 48.*pretrain.pth: "):
+        load_vit("dino_vits8", device="cpu")
+    assert server.asked[-1] == "GET /dino/dino_deitsmall8_pretrain/dino_deitsmall8_pretrain.pth"
+    assert not is_cached("dino_vits8")
+    assert downloaded(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "error", [OSError("disk full"), RuntimeError("odd"), CheckpointError("torn"), KeyError("x")]
 )
