@@ -45,6 +45,11 @@ def plain_torch() -> Iterator[None]:
         torch.set_default_dtype(default)
 
 
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, Python's or numpy's; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def checked_stride(stride: int | None, patch_size: int) -> int:
     """The distance of patches: their side (also for None), or its half or quarter.
 
@@ -54,7 +59,7 @@ def checked_stride(stride: int | None, patch_size: int) -> int:
     if stride is None:
         return patch_size
     strides = [patch_size // part for part in (1, 2, 4) if patch_size % part == 0]
-    if isinstance(stride, bool) or not isinstance(stride, numbers.Integral) or stride not in strides:
+    if not is_whole(stride) or stride not in strides:
         possible = ", ".join(map(str, strides))
         raise ValueError(f"patches of {patch_size} pixels have strides {possible}, not {stride!r}")
     return int(stride)

@@ -4,7 +4,6 @@ The networks are timm's; the grid (stride, picture size) and the choice of block
 """
 
 import math
-import numbers
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, plain_torch
+from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, is_whole, plain_torch
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.errors import CheckpointError
 
@@ -52,7 +51,7 @@ class ViTFeatures(nn.Module):
         if facet not in FACETS:
             raise ValueError(f"facet must be one of {', '.join(FACETS)}, not {facet!r}")
         depth = len(self.model.blocks)
-        if not _is_whole(layer) or not -depth <= layer < depth:
+        if not is_whole(layer) or not -depth <= layer < depth:
             raise ValueError(
                 f"the model has {depth} blocks: layer must lie in {-depth}…{depth - 1}, not {layer!r}"
             )
@@ -155,6 +154,17 @@ def vit_backbone(
     )
 
 
+_DIMENSIONS = {
+    "patch_embed.proj.weight": 4,
+    "cls_token": 3,
+    "pos_embed": 3,
+    "register_tokens": 3,
+    "reg_token": 3,
+    "blocks.0.mlp.fc1.weight": 2,
+}
+"""Those of the tensors that the network's sizes are read off."""
+
+
 class Architecture(NamedTuple):
     """What a state dict's tensors tell of the network; the number of heads is not among it."""
 
@@ -168,14 +178,21 @@ def read_architecture(state_dict: Mapping[str, Tensor]) -> Architecture:
     """Read the sizes off a state dict in DINO's or timm's layout.
 
     Raises:
-        CheckpointError: it has no patch projection or no blocks.
+        CheckpointError: it has no patch projection or no blocks, or tensors of other dimensions.
     """
     _require(state_dict, "patch_embed.proj.weight", "blocks.0.norm1.weight")
+    for key, dimensions in _DIMENSIONS.items():
+        tensor = state_dict.get(key)
+        if tensor is not None and (tensor.ndim != dimensions or tensor.numel() == 0):
+            raise CheckpointError(
+                f"{key} has the shape {tuple(tensor.shape)}, where a ViT has {dimensions} dimensions, "
+                "none of them 0; is this a ViT's checkpoint?"
+            )
     projection = state_dict["patch_embed.proj.weight"]
     registers = state_dict.get("register_tokens", state_dict.get("reg_token"))
     return Architecture(
         embed_dim=projection.shape[0],
-        depth=1 + max(int(key.split(".")[1]) for key in state_dict if key.startswith("blocks.")),
+        depth=len({key.split(".")[1] for key in state_dict if key.startswith("blocks.")}),
         patch_size=projection.shape[-1],
         registers=0 if registers is None else registers.shape[1],
     )
@@ -215,18 +232,21 @@ def vit_from_state(
     sizes = read_architecture(state)
     _require(state, "cls_token", "pos_embed", "blocks.0.mlp.fc1.weight")
     kernel = tuple(state["patch_embed.proj.weight"].shape[1:])
-    if kernel != (3, patch_size, patch_size):
+    if not is_whole(patch_size) or kernel != (3, patch_size, patch_size):
         raise CheckpointError(
             f"the patch projection's kernel is {'×'.join(map(str, kernel))} (channels × height × width), "
-            f"which contradicts patch_size={patch_size}"
+            f"which contradicts patch_size={patch_size!r}"
         )
-    if not _is_whole(num_heads) or num_heads < 1 or sizes.embed_dim % num_heads:
-        raise CheckpointError(f"embed_dim {sizes.embed_dim} is not divisible by num_heads={num_heads}")
+    if not is_whole(num_heads) or num_heads < 1 or sizes.embed_dim % num_heads:
+        raise CheckpointError(
+            f"embed_dim {sizes.embed_dim} is not divisible by num_heads={num_heads!r}; give the whole number "
+            "of heads that the network was trained with"
+        )
 
     if "register_tokens" in state:
         state["reg_token"] = state.pop("register_tokens")
     rows = state["pos_embed"].shape[1]
-    with_class = math.isqrt(rows - 1) ** 2 == rows - 1
+    with_class = rows > 1 and math.isqrt(rows - 1) ** 2 == rows - 1
     side = math.isqrt(rows - with_class)
     if side**2 != rows - with_class:
         raise CheckpointError(
@@ -239,12 +259,12 @@ def vit_from_state(
         state["pos_embed"] = state["pos_embed"][:, 1:]
         with_class = False
     model = VisionTransformer(
-        img_size=side * patch_size,
-        patch_size=patch_size,
+        img_size=side * int(patch_size),
+        patch_size=int(patch_size),
         num_classes=0,
         embed_dim=sizes.embed_dim,
         depth=sizes.depth,
-        num_heads=num_heads,
+        num_heads=int(num_heads),
         # timm multiplies and rounds down: the half keeps it on the number that was read
         mlp_ratio=(len(state["blocks.0.mlp.fc1.weight"]) + 0.5) / sizes.embed_dim,
         qkv_bias="blocks.0.attn.qkv.bias" in state,
@@ -262,7 +282,8 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load weights that must fit exactly.
 
     Raises:
-        CheckpointError: keys are missing or left over, or shapes differ; the message lists them.
+        CheckpointError: keys are missing or left over, or shapes differ; the message lists them. Or a tensor
+            is of a kind that holds no weights, such as a sparse or complex one.
     """
     wanted = model.state_dict()
     faults = [
@@ -279,7 +300,12 @@ def load_strictly(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     ]
     if any(found for _, found in faults):
         raise CheckpointError("; ".join(f"{fault}: {_shortened(found)}" for fault, found in faults if found))
-    model.load_state_dict(dict(state), strict=True)
+    try:
+        model.load_state_dict(dict(state), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"these weights cannot be used ({' '.join(str(error).split())[:300]})"
+        ) from error
 
 
 @plain_torch()
@@ -302,10 +328,6 @@ def random_vit(
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
         )
     return vit_backbone("random_vit", model, stride=stride, facet=facet, layer=layer, device=device)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _require(state: Mapping[str, Tensor], *keys: str) -> None:

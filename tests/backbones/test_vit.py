@@ -277,3 +277,38 @@ def test_the_untrained_vit_is_the_same_every_time():
     assert (len(first.extractor.model.blocks), first.patch_size, first.size) == (12, 8, 280)
     assert first.extract(batch).shape == (1, 6, 384)
     assert torch.equal(first.extract(batch), second.extract(batch))
+
+
+@pytest.mark.parametrize("value", [0, -3, 3.0, True, "3", None])
+def test_numbers_of_heads_that_are_none(state, value):
+    with pytest.raises(CheckpointError, match=r"num_heads=.*the whole number of heads"):
+        tiny(state, num_heads=value)
+    with pytest.raises(CheckpointError, match="contradicts patch_size="):
+        tiny(state, patch_size=8.0)
+    numbers = {
+        "num_heads": np.int64(3),
+        "patch_size": np.int64(8),
+        "stride": np.uint8(4),
+        "layer": np.int32(-1),
+    }
+    batch = published("wide/image")
+    assert torch.equal(tiny(state, **numbers).extract(batch), tiny(state, stride=4).extract(batch))
+
+
+@pytest.mark.parametrize(
+    ("key", "tensor"),
+    [
+        ("patch_embed.proj.weight", torch.tensor(1.0)),
+        ("patch_embed.proj.weight", torch.zeros(0, 3, 8, 8)),
+        ("pos_embed", torch.zeros(1, 0, 24)),
+        ("blocks.0.mlp.fc1.weight", torch.tensor(1.0)),
+        ("register_tokens", torch.zeros(2)),
+        ("blocks.x.norm1.weight", torch.zeros(24)),
+        ("blocks.99999.norm1.weight", torch.zeros(24)),
+        ("norm.weight", torch.zeros(24, dtype=torch.complex64)),
+        ("norm.weight", torch.zeros(24).to_sparse()),
+    ],
+)
+def test_odd_tensors_are_refused(state, key, tensor):
+    with pytest.raises(CheckpointError):
+        tiny({**state, key: tensor})
