@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "download":
             download(options.name, options.data)
         problems = check(options.name, options.data)
-    except (DeepCutError, ValueError) as error:
+    except (DeepCutError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

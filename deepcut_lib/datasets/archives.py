@@ -195,6 +195,14 @@ def _continue(archive: Archive, partial: Path, start: int) -> bool:
     if start:
         headers["Range"] = f"bytes={start}-"
     with urlopen(Request(archive.url, headers=headers), timeout=60) as response:
+        if (
+            response.headers.get_content_type() == "text/html"
+        ):  # before it takes the place of what has arrived
+            raise DownloadError(
+                f"{archive.url}: a page came instead of the file; does the network, or the site, ask for a "
+                "login? What arrived before is kept: run again to go on, or get the file elsewhere and put "
+                f"it at {partial.with_suffix('')}"
+            )
         position = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status != 206 or position is None or int(position[1]) != start:
             start = 0  # the server sends all of it

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deepcut_lib.datasets.dataset import DataSet, Sample, read_text
+from deepcut_lib.datasets.dataset import UNREADABLE, DataSet, Sample, read_table, read_text
 from deepcut_lib.files import write_whole
 
 LIST = "coco_20k_filenames.txt"
@@ -21,9 +21,11 @@ def coco20k(folder: Path) -> DataSet:
 
     Args:
         folder: what holds ``images/train2014``, ``annotations`` and the list.
+
+    Raises:
+        ValueError: the list or the annotations are damaged; the message names the file.
     """
-    lines = read_text(folder / LIST).split()
-    numbers = {Path(line).name: int(Path(line).stem.rpartition("_")[2]) for line in lines}
+    numbers = dict(read_table(folder / LIST, _listed))
     boxes = _boxes(folder / "annotations" / "instances_train2014.json", set(numbers.values()))
 
     def read(name: str) -> Sample:
@@ -31,6 +33,11 @@ def coco20k(folder: Path) -> DataSet:
         return Sample(name.removesuffix(".jpg"), folder / "images" / "train2014" / name, boxes=found)
 
     return DataSet(list(numbers), read)
+
+
+def _listed(line: str) -> tuple[str, int]:
+    path = Path(line.strip())
+    return path.name, int(path.stem.rpartition("_")[2])
 
 
 def _boxes(path: Path, wanted: set[int]) -> dict[str, list[list[int]]]:
@@ -43,11 +50,16 @@ def _boxes(path: Path, wanted: set[int]) -> dict[str, list[list[int]]]:
             if stored["source"] == source:
                 return stored["boxes"]
     boxes: dict[str, list[list[int]]] = {}
-    for one in _annotations(path):
-        if one["image_id"] in wanted and not one.get("iscrowd"):
-            x, y, width, height = one["bbox"]
-            corners = [round(side) for side in (x, y, x + width, y + height)]
-            boxes.setdefault(str(one["image_id"]), []).append(corners)
+    for number, one in enumerate(_annotations(path), 1):
+        try:
+            if one["image_id"] in wanted and not one.get("iscrowd"):
+                x, y, width, height = one["bbox"]
+                corners = [round(side) for side in (x, y, x + width, y + height)]
+                boxes.setdefault(str(one["image_id"]), []).append(corners)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path}: annotation {number} cannot be read; unpack the archive again"
+            ) from error
     write_whole(kept, json.dumps({"source": source, "boxes": boxes}))
     return boxes
 
@@ -64,5 +76,5 @@ def _annotations(path: Path) -> Iterator[dict[str, Any]]:
                 return
             one, start = decoder.raw_decode(text, start)
             yield one
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, RecursionError) as error:
         raise ValueError(f"{path}: not COCO's annotations ({error}); unpack the archive again") from error

@@ -5,10 +5,15 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeVar, overload
 
 from deepcut_lib.files import sha256
 from deepcut_lib.metrics import Box
+
+T = TypeVar("T")
+
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What readers raise where a number or an entry is missing, another than expected, or infinite."""
 
 
 class KeyPoint(NamedTuple):
@@ -51,15 +56,34 @@ def content_of(sample: Sample) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A table's text.
+    """A table's text, without the mark that some programs put before UTF-8.
 
     Raises:
         ValueError: it is no UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is no UTF-8 text; unpack the archive again") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {line}: is no UTF-8 text; unpack the archive again") from error
+
+
+def read_table(path: Path, row: Callable[[str], T]) -> list[T]:
+    """What `row` makes of each line of a table; empty lines are passed over.
+
+    Raises:
+        ValueError: the table is no UTF-8, or `row` cannot read a line.
+    """
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            try:
+                rows.append(row(line))
+            except UNREADABLE as error:
+                raise ValueError(
+                    f"{path}, line {number}: cannot read {line[:60]!r}; unpack the archive again"
+                ) from error
+    return rows
 
 
 class DataSet(Sequence[Sample]):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from deepcut_lib.datasets.dataset import DataSet, Sample, read_text
+from deepcut_lib.datasets.dataset import UNREADABLE, DataSet, Sample, read_table
 from deepcut_lib.metrics import Box
 
 
@@ -15,10 +15,12 @@ def voc(folder: Path, year: int, *, hard: bool = True) -> DataSet:
         year: 2007 or 2012.
         hard: count difficult and truncated objects too, as reported numbers do; without them, pictures left
             with no object are skipped, for which all annotations are read at once.
+
+    Raises:
+        ValueError: the list or an annotation is damaged; the message names the file.
     """
     home = folder / "VOCdevkit" / f"VOC{year}"
-    lines = read_text(home / "ImageSets" / "Main" / "trainval.txt").splitlines()
-    names = [line.split()[0] for line in lines if line.strip()]
+    names = read_table(home / "ImageSets" / "Main" / "trainval.txt", lambda line: line.split()[0])
 
     def read(name: str) -> Sample:
         boxes = _boxes(home / "Annotations" / f"{name}.xml", hard)
@@ -33,14 +35,18 @@ def _boxes(path: Path, hard: bool) -> tuple[Box, ...]:
     """VOC counts pixels from 1 and includes the last one; here edges count from 0, the far ones exclusive."""
     try:
         objects = ElementTree.parse(path).getroot().findall("object")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # also unknown encodings
         raise ValueError(f"{path}: not an annotation ({error}); unpack the archive again") from error
     boxes = []
-    for one in objects:
+    for number, one in enumerate(objects, 1):
         if not hard and "1" in (one.findtext("difficult"), one.findtext("truncated")):
             continue
-        # some of 2012 have fractions
-        x1, y1, x2, y2 = (int(float(one.findtext(f"bndbox/{side}") or 0)) for side in _SIDES)
+        try:  # some of 2012 have fractions
+            x1, y1, x2, y2 = (int(float(one.findtext(f"bndbox/{side}", ""))) for side in _SIDES)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path}: object {number} has no box of four numbers; unpack the archive again"
+            ) from error
         boxes.append((x1 - 1, y1 - 1, x2, y2))
     return tuple(boxes)
 

@@ -29,6 +29,7 @@ class Server:
         cut_after: hang up after so many bytes of an answer, once for each entry.
         ranges: whether parts of a file can be asked for.
         asked: the Range header of each request, or None.
+        page: what a captive portal answers to everything, or None.
     """
 
     def __init__(self) -> None:
@@ -36,12 +37,20 @@ class Server:
         self.cut_after: list[int] = []
         self.ranges = True
         self.asked: list[str | None] = []
+        self.page: bytes | None = None
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked = self.headers.get("Range")
                 owner.asked.append(asked)
+                if owner.page is not None:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/html; charset=utf-8")
+                    self.send_header("Content-Length", str(len(owner.page)))
+                    self.end_headers()
+                    self.wfile.write(owner.page)
+                    return
                 content = owner.files.get(self.path)
                 if content is None:
                     self.send_error(404)
@@ -288,3 +297,14 @@ def test_a_login_page_is_no_archive(server: Server, tmp_path: Path, name: str) -
     assert not list(tmp_path.iterdir())
     whole = zipped({"a": b"1"}) if name.endswith("zip") else tarred({"a": b"1"})
     assert fetch(server.archive(name, whole, checksum=None, size=None), tmp_path).name == name
+
+
+def test_a_login_page_does_not_cost_what_has_arrived(server: Server, tmp_path: Path) -> None:
+    archive = server.archive("a.bin", CONTENT)
+    (tmp_path / "a.bin.part").write_bytes(CONTENT[:100_000])
+    server.page = b"<!doctype html>Please log in"
+    with pytest.raises(DownloadError, match=r"a page came instead of the file.*login"):
+        fetch(archive, tmp_path)
+    server.page = None
+    assert fetch(archive, tmp_path).read_bytes() == CONTENT
+    assert server.asked == ["bytes=100000-", "bytes=100000-"]

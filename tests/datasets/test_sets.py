@@ -1,6 +1,7 @@
 """Each data set in miniature: what is read, what is missing, and what is said about it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -181,3 +182,76 @@ def test_check_of_a_whole_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     miniature.masked(tmp_path, "horses")
     assert main(["check", "horses", "--data", str(tmp_path)]) == 0
     assert "complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "old", "new", "where"),
+    [
+        (
+            "voc07",
+            "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt",
+            b"7\n",
+            b"7\xff\n",
+            "trainval.txt, line 2",
+        ),
+        ("voc07", "VOCdevkit/VOC2007/Annotations/000007.xml", b">48<", b">wide<", "000007.xml: object 1"),
+        ("voc07", "VOCdevkit/VOC2007/Annotations/000007.xml", b">48<", b"><", "000007.xml: object 1"),
+        ("voc07", "VOCdevkit/VOC2007/Annotations/000007.xml", b">48<", b">1e999<", "000007.xml: object 1"),
+        (
+            "voc07",
+            "VOCdevkit/VOC2007/Annotations/000007.xml",
+            b">48<",
+            b">\xff<",
+            "000007.xml: not an annotation",
+        ),
+        ("cub", "CUB_200_2011/images.txt", b"2 001", b"2001", "images.txt, line 2"),
+        ("cub", "CUB_200_2011/images.txt", b"B_1", b"B_\xe4", "images.txt, line 3"),
+        ("cub", "CUB_200_2011/train_test_split.txt", b"2 1", b"2", "train_test_split.txt, line 2"),
+        (
+            "cub",
+            "CUB_200_2011/train_test_split.txt",
+            b"2 1",
+            b"4 1",
+            "train_test_split.txt: has no line for picture 2",
+        ),
+        ("cub", "CUB_200_2011/bounding_boxes.txt", b" 24.0", b"", "bounding_boxes.txt, line 1"),
+        ("cub", "CUB_200_2011/bounding_boxes.txt", b" 24.0", b" inf", "bounding_boxes.txt, line 1"),
+        ("cub", "CUB_200_2011/parts/part_locs.txt", b"1 3 12.0", b"1 3 12;0", "part_locs.txt, line 3"),
+        ("coco20k", "COCO/coco_20k_filenames.txt", b"09.jpg", b"xx.jpg", "coco_20k_filenames.txt, line 2"),
+        ("coco20k", "COCO/annotations/instances_train2014.json", b"[3.4, ", b"[", "2014.json: annotation 1"),
+        ("coco20k", "COCO/annotations/instances_train2014.json", b"3.4", b"NaN", "2014.json: annotation 1"),
+        (
+            "coco20k",
+            "COCO/annotations/instances_train2014.json",
+            b'"image_id"',
+            b'"image"',
+            "2014.json: annotation 1",
+        ),
+        ("fashion", "fashion/styles.csv", b"101,Men", b"101,M\xe4n", "styles.csv, line 2"),
+    ],
+)
+def test_damaged_tables_are_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    path: str,
+    old: bytes,
+    new: bytes,
+    where: str,
+) -> None:
+    getattr(miniature, name.rstrip("0127k"))(tmp_path)
+    content = (tmp_path / path).read_bytes()
+    assert old in content
+    (tmp_path / path).write_bytes(content.replace(old, new, 1))
+    with pytest.raises(ValueError, match=re.escape(where)):
+        list(open_dataset(name, tmp_path))
+    assert main(["check", name, "--data", str(tmp_path)]) == 1
+    assert where in capsys.readouterr().err
+
+
+def test_tables_may_begin_with_a_mark(tmp_path: Path) -> None:
+    """Spreadsheets put one before UTF-8."""
+    miniature.fashion(tmp_path)
+    path = tmp_path / "fashion" / "styles.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(open_dataset("fashion", tmp_path)) == 10
