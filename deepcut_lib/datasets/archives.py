@@ -195,9 +195,7 @@ def _continue(archive: Archive, partial: Path, start: int) -> bool:
     if start:
         headers["Range"] = f"bytes={start}-"
     with urlopen(Request(archive.url, headers=headers), timeout=60) as response:
-        if (
-            response.headers.get_content_type() == "text/html"
-        ):  # before it takes the place of what has arrived
+        if response.headers.get_content_type() == "text/html":  # it must not replace what has arrived
             raise DownloadError(
                 f"{archive.url}: a page came instead of the file; does the network, or the site, ask for a "
                 "login? What arrived before is kept: run again to go on, or get the file elsewhere and put "
