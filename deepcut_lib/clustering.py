@@ -3,7 +3,8 @@
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self, TypeAlias
+from functools import wraps
+from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -30,8 +31,27 @@ JOINT_PATCHES = 1024
 """Patches of a mini-batch of `DeepCut.fit_jointly`."""
 
 
-_outside_inference = torch.inference_mode(False)
-"""What is made inside of torch's inference mode cannot be optimised; so its caller's mode is left."""
+MOST = {"n_clusters": 4096, "epochs": 10**6, "hidden_channels": 4096, "mlp_channels": 4096, "n_init": 1024}
+"""The largest numbers that `DeepCut` takes: a slip beyond is told, instead of filling the memory."""
+
+LARGEST_SEED = 2**63 - 2**32
+"""torch's generators take seeds below 2⁶³; the starts take the seed plus their number."""
+
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+def _outside_modes(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """Leave the caller's inference mode, in which nothing can be optimised, and autocast, which rounds."""
+
+    @wraps(method)
+    def run(*given: _Given.args, **options: _Given.kwargs) -> _Result:
+        device = resolve_device(cast(DeepCut, given[0]).device)
+        with torch.inference_mode(False), torch.autocast(device.type, enabled=False):
+            return method(*given, **options)
+
+    return run
 
 
 def stores_affinity(n: int, memory: str = "auto") -> bool:
@@ -102,7 +122,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.random_state = random_state
         self.memory = memory
 
-    @_outside_inference
+    @_outside_modes
     def fit(self, X: Any, y: object = None) -> Self:
         """Cluster one picture's patches.
 
@@ -117,7 +137,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self._solve([self], self._validate(X, reset=True).unsqueeze(0))
         return self
 
-    @_outside_inference
+    @_outside_modes
     def fit_batch(self, features: Tensor) -> list[Self]:
         """Cluster the patches of several pictures of one grid together, each with networks of its own.
 
@@ -135,7 +155,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
             self._solve(fitted, torch.stack(rows))
         return fitted
 
-    @_outside_inference
+    @_outside_modes
     def fit_jointly(self, pictures: Sequence[Any]) -> Self:
         """Fit one network to the patches of many pictures, so that a label means the same in all (§4).
 
@@ -187,7 +207,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.start_labels_ = assignment.argmax(-1).cpu().numpy()
         return self
 
-    @_outside_inference
+    @_outside_modes
     def predict(self, X: Any) -> np.ndarray:
         """Label other features with the fitted network, without training (§4).
 
@@ -272,39 +292,38 @@ class DeepCut(ClusterMixin, BaseEstimator):
         device = resolve_device(self.device)
         # predict takes a single patch, fit needs two to have anything to cut
         least = least or (2 if reset else 1)
-        if isinstance(X, Tensor):
+        if isinstance(X, Tensor) or (isinstance(X, np.ndarray) and X.dtype.kind in "fiu"):
             X = float32(X)
             if X.device.type != "cpu":
                 return self._validate_on_device(X, reset=reset, least=least).to(device)
             X = X.numpy()
-        largest = _largest(X)
-        if largest > torch.finfo(torch.float32).max:
-            raise ValueError(_OVERFLOW.format(largest))
+            if X.shape[:1] == (1,) and least > 1:
+                raise ValueError("1 sample (patch) cannot be cut: give a larger picture or a smaller stride")
         checked = validate_data(self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=least)
-        _check_magnitude(checked.shape, float(np.abs(checked).max()))
-        # A copy where it must not be written to: torch has no read-only tensors
-        return torch.from_numpy(checked if checked.flags.writeable else checked.copy()).to(device)
+        return float32(checked).to(device)
 
     def _validate_on_device(self, X: Tensor, *, reset: bool, least: int) -> Tensor:
         """The same rules for features that live on an accelerator, where they stay."""
         if X.ndim != 2 or len(X) < least:
             raise ValueError(f"features must be n×d with at least {least} rows, not {tuple(X.shape)}")
-        if not torch.isfinite(X).all():
-            raise ValueError("the features hold NaN or infinite values")
-        _check_magnitude(tuple(X.shape), float(X.abs().max()))
         if reset:
             self.n_features_in_ = X.shape[1]
         elif X.shape[1] != self.n_features_in_:
             raise ValueError(f"the network was fitted to {self.n_features_in_} channels, not {X.shape[1]}")
         return X.clone() if X.is_inference() else X
 
-    def _check_parameters(self, n: int) -> None:
+    def check_parameters(self) -> None:
+        """Find what is wrong whatever the features are, before any are computed.
+
+        Raises:
+            ValueError: a parameter is out of range, or no number; the message names it.
+        """
         if not (callable(self.objective) or self.objective in ("ncut", "cc")):
             raise ValueError(f"objective must be 'ncut', 'cc' or a callable, not {self.objective!r}")
         if self.memory not in ("auto", "dense", "matrix-free"):
             raise ValueError(f"memory must be 'auto', 'dense' or 'matrix-free', not {self.memory!r}")
-        for name in ("n_clusters", "epochs", "hidden_channels", "mlp_channels", "n_init"):
-            check_whole(name, getattr(self, name), 1)
+        for name, most in MOST.items():
+            check_whole(name, getattr(self, name), 1, most)
         check_positive("learning_rate", self.learning_rate)
         if self.objective == "cc":
             check_positive("alpha", self.alpha)
@@ -312,6 +331,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if isinstance(self.random_state, numbers.Number):
             check_whole("random_state", self.random_state, 0, LARGEST_SEED)
+
+    def _check_parameters(self, n: int) -> None:
+        self.check_parameters()
         if n < self.n_clusters and self.objective != "cc":
             raise ValueError(
                 f"{n} patches cannot form {self.n_clusters} clusters: give more patches (a larger picture or "
@@ -327,8 +349,9 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        wanted = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} must be {'' if whole else 'a whole number, '}{wanted}, not {value!r}")
+        kind = "" if whole else "a whole number, "
+        limit = "" if most is None else f" and at most {most}"
+        raise ValueError(f"{name} must be {kind}at least {least}{limit}, not {value!r}")
     return int(value)  # type: ignore[call-overload]
 
 
@@ -338,35 +361,13 @@ def check_positive(name: str, value: object) -> float:
     Raises:
         ValueError: it is not; the message names it.
     """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:  # type: ignore[operator]
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
+    if not 0 < number < math.inf:
         raise ValueError(f"{name} must be positive and finite, not {value!r}")
-    return float(value)  # type: ignore[arg-type]
-
-
-LARGEST_SEED = 2**63 - 2**32
-"""torch's generators take seeds below 2⁶³; the starts take the seed plus their number."""
-
-_OVERFLOW = (
-    "the features reach {:.3g} in magnitude, so that their affinities overflow float32; replace no-data "
-    "values, or divide the features by a constant"
-)
-
-
-def _largest(X: Any) -> float:
-    """The largest magnitude of what may be no matrix of numbers at all: then 0, and others say so."""
-    array = X if isinstance(X, np.ndarray) else None
-    if array is None or array.dtype.kind not in "fiu" or not array.size:
-        return 0.0
-    finite = array[np.isfinite(array)]
-    return float(np.abs(finite, dtype=np.float64).max()) if finite.size else 0.0
-
-
-def _check_magnitude(shape: tuple[int, ...], largest: float) -> None:
-    """Whether sums over all of W stay finite: n² affinities of at most d · largest²."""
-    n, channels = shape
-    if float(n) ** 2 * channels * largest**2 > torch.finfo(torch.float32).max:
-        raise ValueError(_OVERFLOW.format(largest))
+    return number
 
 
 def optimise(

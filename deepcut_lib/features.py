@@ -1,5 +1,6 @@
 """Patch features: what a backbone says of a picture, one vector for each patch of a grid."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ class PatchFeatures:
     """The features of one picture's patches: the nodes of the graph.
 
     Attributes:
-        values: n×d float32, row-major over the grid; a ViT's channels are head-major.
+        values: n×d float32, row-major over the grid; a ViT's channels are head-major. What is given may be
+            of any real type, see `float32`.
         grid: (h, w) patches, n = h·w.
         cls: d' vector for the whole picture (a ViT's CLS token, else pooled features), or None if it was
             not asked for.
@@ -43,11 +45,38 @@ class PatchFeatures:
         return array.reshape(*self.grid, *array.shape[1:])
 
 
-def float32(values: Tensor) -> Tensor:
-    """Features as all that follows takes them: float32, whatever they were, and outside of any gradient."""
-    if values.is_complex():
+def float32(values: Tensor | np.ndarray) -> Tensor:
+    """Features as all that follows takes them: finite float32, outside of any gradient, whatever they were.
+
+    Args:
+        values: n×d of any real type and layout in memory, a tensor on any device or an array.
+
+    Raises:
+        ValueError: the values are complex, NaN or infinite, or so large that sums over all of W, n² products
+            of d channels, overflow.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().resolve_neg()
+    elif not np.iscomplexobj(values):
+        # torch has no read-only tensors, no negative strides, and no numbers of the other byte order
+        kept = np.float32 if np.asarray(values).dtype == np.float32 else np.float64
+        values = torch.from_numpy(np.require(values, kept, ["C", "W"]))
+    if not isinstance(values, Tensor) or values.is_complex():
         raise ValueError("the features are complex numbers; give their real part or magnitude")
-    return values.detach().to(torch.float32)
+    if values.ndim and values.numel():
+        _check_magnitude(values)
+    return values.to(torch.float32)
+
+
+def _check_magnitude(values: Tensor) -> None:
+    largest = float(values.abs().max() if values.is_floating_point() else values.float().abs().max())
+    if not math.isfinite(largest):
+        raise ValueError("the features hold NaN or infinite values; replace them")
+    if largest > math.sqrt(torch.finfo(torch.float32).max / (len(values) * values.numel())):
+        raise ValueError(
+            f"the features reach {largest:.3g} in magnitude, so that their affinities overflow float32; "
+            "replace no-data values, or divide the features by a constant"
+        )
 
 
 def spread(values: Tensor) -> float:

@@ -7,6 +7,7 @@ how many clusters there are.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import DeepCut
+from deepcut_lib.clustering import MOST, DeepCut, check_whole
 from deepcut_lib.features import PatchFeatures, float32, normalize, upsample
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import ClusterScores, cluster_scores
@@ -100,6 +101,9 @@ def cluster_images(
     """
     if not len(images):
         raise ValueError("there are no pictures to cluster; give at least one")
+    if alpha is not None:
+        _check_alpha(alpha)
+    _model(ALPHA_RAW, max_clusters, epochs, learning_rate, n_init, "cpu", random_state)
     if isinstance(backbone, str):
         backbone = load_backbone(backbone, device=device)
     vectors = torch.stack([picture_vector(image, backbone, size=size) for image in images])
@@ -134,7 +138,7 @@ def centre_vectors(vectors: Tensor) -> Tensor:
 
 
 def cluster_vectors(
-    vectors: Tensor,
+    vectors: Tensor | np.ndarray,
     *,
     alpha: float | None = None,
     max_clusters: int = CC_CLUSTERS,
@@ -142,7 +146,7 @@ def cluster_vectors(
     learning_rate: float = 1e-3,
     n_init: int = 8,
     normalized: bool = True,
-    device: str = "auto",
+    device: str | None = None,
     random_state: int = 0,
 ) -> ImageClusters:
     """Sort vectors into clusters by correlation clustering (Eq. 7 and 10).
@@ -151,14 +155,14 @@ def cluster_vectors(
     rows at a time: time is quadratic, memory linear.
 
     Args:
-        vectors: N×d, one for each picture.
+        vectors: N×d, one for each picture, a tensor or an array.
         alpha: as for `cluster_images`, like the rest.
         max_clusters: the most clusters that can be found.
         epochs: steps of the optimiser.
         learning_rate: its step size.
         n_init: random starts.
         normalized: prepare them by `centre_vectors`. False takes them as they are.
-        device: where to run.
+        device: where to run; by default where the vectors are.
         random_state: seed of the starts.
 
     Returns:
@@ -171,21 +175,13 @@ def cluster_vectors(
     vectors = float32(vectors)
     if alpha is None:
         alpha = ALPHA_NORMALIZED if normalized else ALPHA_RAW
-    _check_alpha(alpha)
+    where = str(vectors.device) if device is None else device
+    model = _model(alpha, max_clusters, epochs, learning_rate, n_init, where, random_state)
     if vectors.ndim != 2 or not len(vectors):
         raise ValueError(f"vectors must be N×d with at least one row, not {tuple(vectors.shape)}")
     if len(vectors) == 1 or (vectors == vectors[0]).all():  # nothing to tell apart
         return ImageClusters(np.zeros(len(vectors), int), vectors, alpha, None)
-    model = DeepCut(
-        max_clusters,
-        "cc",
-        alpha=alpha,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=n_init,
-        device=device,
-        random_state=random_state,
-    ).fit(centre_vectors(vectors) if normalized else vectors)
+    model.fit(centre_vectors(vectors) if normalized else vectors)
     return ImageClusters(_by_size(model.labels_), vectors, alpha, model)
 
 
@@ -257,24 +253,49 @@ def segment_kless(
     recipe = backbone.recipe
     features = backbone(load_image(image), size=size, cls=False)
     values = features.values
+    model = _model(
+        alpha,
+        max_clusters,
+        epochs,
+        recipe.learning_rate if learning_rate is None else learning_rate,
+        recipe.n_init if n_init is None else n_init,
+        str(values.device),
+        random_state,
+    ).fit(normalize(values) if (recipe.normalized if normalized is None else normalized) else values)
+    return KlessSegmentation(features.to_map(_by_size(model.labels_)), features, alpha, model.losses_)
+
+
+def _model(
+    alpha: float,
+    max_clusters: int,
+    epochs: int,
+    learning_rate: float,
+    n_init: int,
+    device: str,
+    random_state: int,
+) -> DeepCut:
+    """The estimator, its parameters checked."""
+    _check_alpha(alpha)
+    check_whole("max_clusters", max_clusters, 1, MOST["n_clusters"])
     model = DeepCut(
         max_clusters,
         "cc",
         alpha=alpha,
         epochs=epochs,
-        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
-        n_init=recipe.n_init if n_init is None else n_init,
-        device=str(backbone.device),
+        learning_rate=learning_rate,
+        n_init=n_init,
+        device=device,
         random_state=random_state,
-    ).fit(normalize(values) if (recipe.normalized if normalized is None else normalized) else values)
-    return KlessSegmentation(features.to_map(_by_size(model.labels_)), features, alpha, model.losses_)
+    )
+    model.check_parameters()
+    return model
 
 
 def _check_alpha(alpha: float) -> None:
-    if not 1 <= alpha < math.inf:
+    if not isinstance(alpha, Real) or not 1 <= alpha < math.inf:
         raise ValueError(
-            f"alpha must be at least 1 and finite, not {alpha}: below 1 every affinity is negative (Eq. 7), "
-            "and no two things belong together"
+            f"alpha must be at least 1 and finite, not {alpha!r}: below 1 every affinity is negative "
+            "(Eq. 7), and no two things belong together"
         )
 
 

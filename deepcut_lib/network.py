@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from deepcut_lib.features import float32
+
 Weights: TypeAlias = Mapping[str, Tensor]
 
 NAMES = ("gcn_weight", "gcn_bias", "mlp1_weight", "mlp1_bias", "mlp2_weight", "mlp2_bias")
@@ -110,13 +112,18 @@ def check_weights(weights: Weights, in_channels: int, n_clusters: int) -> dict[s
     """Given initial weights as float32 tensors, sizes checked.
 
     Raises:
-        ValueError: a tensor is missing, unknown, or of a shape that does not fit the others; the message
-            names it.
+        ValueError: a tensor is missing, unknown, not finite, or of a shape that does not fit the others; the
+            message names it.
     """
     if set(weights) != set(NAMES):
         raise ValueError(f"initial_weights must hold exactly {', '.join(NAMES)}; it has {', '.join(weights)}")
-    tensors = {name: torch.as_tensor(weights[name], dtype=torch.float32).cpu() for name in NAMES}
-    hidden, mlp = len(tensors["gcn_bias"]), len(tensors["mlp1_bias"])
+    tensors = {}
+    for name in NAMES:
+        try:
+            tensors[name] = float32(weights[name]).cpu()
+        except ValueError as error:
+            raise ValueError(f"initial weight {name} holds no finite numbers") from error
+    hidden, mlp = tensors["gcn_bias"].numel(), tensors["mlp1_bias"].numel()
     shapes = [(hidden, in_channels), (hidden,), (mlp, hidden), (mlp,), (n_clusters, mlp), (n_clusters,)]
     for name, shape in zip(NAMES, shapes, strict=True):
         if tuple(tensors[name].shape) != shape:

@@ -1,7 +1,7 @@
 """Parts of objects that mean the same in every picture (§3.4, §5.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import DeepCut, check_whole
+from deepcut_lib.clustering import MOST, DeepCut, check_whole
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.images import ImageLike, Size
 from deepcut_lib.segmentation import segment
@@ -91,22 +91,23 @@ def segment_parts(
         random_state: seed of both stages.
 
     Returns:
-        One result for each picture, in order. A picture whose foreground is empty, or has fewer than k
-        patches where it is cut on its own, has background alone and a message that says so.
+        One result for each picture, in order. A picture with nothing to cut (see `Segmentation.message`), or
+        whose foreground is empty or has fewer than k patches where it is cut on its own, has background alone
+        and a message that says so.
 
     Raises:
         ImageError: a picture cannot be used; the message names it.
         ValueError: there is no picture, or a parameter is out of range.
     """
-    _check(k, mode)
+    _model(k, mode, epochs, learning_rate, "cpu", random_state)
     if not len(images):
         raise ValueError("there are no pictures to find parts in; give at least one")
     if isinstance(backbone, str):
         backbone = load_backbone(backbone, device=device)
     found = [segment(image, backbone=backbone, size=size, random_state=random_state) for image in images]
-    return find_parts(
+    parts = find_parts(
         [one.features for one in found],
-        [one.foreground for one in found],
+        [one.foreground & (one.message == "") for one in found],
         k,
         mode=mode,
         epochs=epochs,
@@ -114,6 +115,10 @@ def segment_parts(
         normalized=backbone.recipe.normalized if normalized is None else normalized,
         random_state=random_state,
     )
+    return [
+        replace(one, message=cut.message) if cut.message and cut.foreground.any() else one
+        for one, cut in zip(parts, found, strict=True)
+    ]
 
 
 def find_parts(
@@ -140,12 +145,16 @@ def find_parts(
         random_state: seed of the start.
 
     Raises:
-        ValueError: numbers of features and foregrounds differ, a parameter is out of range, or no picture's
-            foreground has enough patches for k parts.
+        ValueError: numbers of features and foregrounds differ, or a foreground is not over its patch grid; a
+            parameter is out of range; or no picture's foreground has enough patches for k parts.
     """
-    _check(k, mode)
     if len(features) != len(foregrounds) or not len(features):
         raise ValueError(f"{len(foregrounds)} foregrounds for {len(features)} pictures; give one for each")
+    foregrounds = [np.asarray(foreground, bool) for foreground in foregrounds]
+    for one, foreground in zip(features, foregrounds, strict=True):
+        if foreground.shape != one.grid:
+            raise ValueError(f"a foreground of shape {foreground.shape} does not fit the grid {one.grid}")
+    model = _model(k, mode, epochs, learning_rate, str(features[0].values.device), random_state)
     least = 1 if mode == "joint" else max(k, 2)
     usable = [i for i, foreground in enumerate(foregrounds) if foreground.sum() >= least]
     if not usable and any(foreground.any() for foreground in foregrounds):
@@ -154,16 +163,6 @@ def find_parts(
             "fewer parts"
         )
     rows = [foreground_rows(features[i], foregrounds[i], normalized=normalized) for i in usable]
-    # One network may be the best of several starts; networks that share a start must keep to it
-    starts = JOINT_STARTS if mode == "joint" else 1
-    model = DeepCut(
-        k,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=starts,
-        device=str(features[0].values.device),
-        random_state=random_state,
-    )
     found = dict(zip(usable, label_rows(model, rows, mode), strict=True))
     return [
         to_parts(features[i], foregrounds[i], found[i])
@@ -201,7 +200,7 @@ def label_rows(model: DeepCut, rows: Sequence[Tensor], mode: Mode) -> list[np.nd
 
 def foreground_rows(features: PatchFeatures, foreground: np.ndarray, *, normalized: bool) -> Tensor:
     """The foreground's patches, n_f×d, centred among themselves if wanted."""
-    rows = features.values[torch.from_numpy(foreground.ravel()).to(features.values.device)]
+    rows = features.values[torch.from_numpy(np.flatnonzero(foreground)).to(features.values.device)]
     return normalize(rows) if normalized else rows
 
 
@@ -275,7 +274,7 @@ def _seen_by(one: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
     labels = one.labels[np.ix_(rows, columns)]
     inside = labels > 0
     values = judge.values - judge.values.mean(0)
-    seen = values[torch.from_numpy(inside.ravel()).to(values.device)]
+    seen = values[torch.from_numpy(np.flatnonzero(inside)).to(values.device)]
     return F.normalize(seen, dim=1), labels[inside]
 
 
@@ -285,7 +284,20 @@ def _why_none(foreground: np.ndarray, k: int) -> str:
     return f"the foreground has {int(foreground.sum())} patches, too few for {k} parts"
 
 
-def _check(k: int, mode: str) -> None:
-    check_whole("k", k, 1)
+def _model(k: int, mode: Mode, epochs: int, learning_rate: float, device: str, random_state: int) -> DeepCut:
+    """The second stage's estimator, its parameters checked."""
+    check_whole("k", k, 1, MOST["n_clusters"])
     if mode not in MODES:
         raise ValueError(f"mode must be {', '.join(map(repr, MODES))}, not {mode!r}")
+    # One network may be the best of several starts; networks that share a start must keep to it
+    starts = JOINT_STARTS if mode == "joint" else 1
+    model = DeepCut(
+        k,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        n_init=starts,
+        device=device,
+        random_state=random_state,
+    )
+    model.check_parameters()
+    return model

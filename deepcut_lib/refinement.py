@@ -1,10 +1,13 @@
 """Sharper masks: the bilateral solver, and the largest connected component."""
 
+import math
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
+from deepcut_lib.clustering import check_positive, check_whole
 from deepcut_lib.images import ImageLike, load_image
 
 _TO_YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
@@ -41,11 +44,19 @@ def bilateral_solver(
         Soft mask, H×W float32 in 0…1.
 
     Raises:
-        ValueError: picture and mask differ in size.
+        ValueError: picture and mask differ in size, or a parameter is out of range.
     """
+    sigmas = {"sigma_xy": sigma_xy, "sigma_luma": sigma_luma, "sigma_chroma": sigma_chroma}
+    for name, value in {**sigmas, "smoothness": smoothness, "confidence": confidence}.items():
+        check_positive(name, value)
+    check_whole("iterations", iterations, 1)
     pixels = np.asarray(load_image(image))
     if pixels.shape[:2] != mask.shape:
         raise ValueError(f"the picture is {pixels.shape[:2]} (height, width), but the mask {mask.shape}")
+    cells = [(side / sigma_xy + 3) for side in mask.shape]
+    cells += [256 / sigma + 3 for sigma in (sigma_luma, sigma_chroma, sigma_chroma)]
+    if math.prod(cells) >= 2**63:
+        raise ValueError(f"the grid of sigmas {list(sigmas.values())} has too many cells; take larger ones")
     splat, blur = _bilateral_grid(pixels, sigma_xy, sigma_luma, sigma_chroma)
     mass, scale = _bistochastic(splat, blur)
 

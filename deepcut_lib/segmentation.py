@@ -284,7 +284,7 @@ def _cut_again(
     parts = np.where(foreground, k, 0)
     for region in (~foreground, foreground):
         if region.sum() >= max(k, 2):  # a smaller region stays as it is
-            parts[region] += cut(values[torch.from_numpy(region).to(values.device)])
+            parts[region] += cut(values[torch.from_numpy(np.flatnonzero(region)).to(values.device)])
     by_border = np.ones(2 * k, bool)
     found = background_clusters(parts.reshape(labels.shape))
     by_border[: len(found)] = found

@@ -14,14 +14,15 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import DeepCut, check_whole, stores_affinity
+from deepcut_lib.backbones.backbone import Recipe
+from deepcut_lib.clustering import MOST, DeepCut, check_whole, stores_affinity
 from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import background_clusters
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import ImageLike, Size, load_image
-from deepcut_lib.network import NAMES, Networks
+from deepcut_lib.network import NAMES, Networks, check_weights
 from deepcut_lib.parts import JOINT_STARTS, Parts, foreground_rows, to_parts
 from deepcut_lib.segmentation import Segmentation, assemble
 
@@ -66,15 +67,36 @@ class TrainedDeepCut:
             ValueError: another backbone than the one these networks were fitted with.
         """
         picture = load_image(image)
-        features = self._loaded(backbone)(picture, size=self.size, cls=False)
-        return self.segment_features(features, refine_on=picture if refine else None)
+        backbone = self._loaded(backbone)
+        features = backbone(picture, size=self.size, cls=False)
+        return self.segment_features(
+            features,
+            refine_on=picture if refine else None,
+            least_spread=backbone.recipe.least_spread,
+        )
 
     def segment_features(
-        self, features: PatchFeatures, *, refine_on: Image.Image | None = None
+        self,
+        features: PatchFeatures,
+        *,
+        refine_on: Image.Image | None = None,
+        least_spread: float = 0.0,
     ) -> Segmentation:
-        """The same for a picture whose features are at hand; `refine_on`: the picture, for sharp masks."""
-        nothing = np.empty(0, np.float32)
-        return assemble(self.labels(features), self.background, features, nothing, refine_on=refine_on)
+        """The same for a picture whose features are at hand.
+
+        Args:
+            features: the picture's.
+            refine_on: the picture, for a sharp mask.
+            least_spread: of the backbone's recipe, below which the result says that there is nothing to cut.
+        """
+        return assemble(
+            self.labels(features),
+            self.background,
+            features,
+            np.empty(0, np.float32),
+            refine_on=refine_on,
+            least_spread=least_spread,
+        )
 
     def parts(self, image: ImageLike, *, backbone: Backbone | None = None) -> Parts:
         """The parts of a new picture's foreground, without training; they mean what they did in training.
@@ -85,12 +107,11 @@ class TrainedDeepCut:
         """
         if self.part_weights is None:
             raise ValueError("these networks were fitted without parts; call train_once with k")
-        features = self._loaded(backbone)(image, size=self.size, cls=False)
-        foreground = ~self.background[self.labels(features)]
-        if not foreground.any():
-            return Parts(
-                np.zeros(features.grid, int), features, "no foreground was found, so there are no parts"
-            )
+        found = self.segment(image, backbone=backbone)
+        features, foreground = found.features, found.foreground
+        if found.message or not foreground.any():
+            why = found.message or "no foreground was found, so there are no parts"
+            return Parts(np.zeros(features.grid, int), features, why)
         rows = foreground_rows(features, foreground, normalized=self.normalized)
         return to_parts(features, foreground, _apply(self.part_weights, rows))
 
@@ -134,21 +155,24 @@ class TrainedDeepCut:
             if notes.get("format") != FORMAT:
                 raise KeyError("format")
             stages = {
-                stage: {name: tensors[f"{stage}/{name}"] for name in NAMES}
+                stage: _checked({name: tensors[f"{stage}/{name}"] for name in NAMES})
                 for stage in ("foreground", "parts")
                 if f"{stage}/{NAMES[0]}" in tensors
             }
+            background = np.array(json.loads(notes["background"]), bool)
+            if background.shape != stages["foreground"]["mlp2_bias"].shape:
+                raise ValueError("background")
             size = json.loads(notes["size"])
             return cls(
                 backbone=notes["backbone"],
                 normalized=json.loads(notes["normalized"]),
                 size=tuple(size) if isinstance(size, list) else size,
-                background=np.array(json.loads(notes["background"]), bool),
+                background=background,
                 foreground_weights=stages["foreground"],
                 part_weights=stages.get("parts"),
                 n_pictures=json.loads(notes["n_pictures"]),
             )
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        except (safetensors.SafetensorError, KeyError, ValueError, IndexError) as error:
             raise CheckpointError(
                 f"{path}: damaged, or not written by TrainedDeepCut.save; train and save again"
             ) from error
@@ -197,10 +221,9 @@ def train_once(
     """
     if not len(images):
         raise ValueError("there are no pictures to train on; give at least one")
-    if k is not None:
-        check_whole("k", k, 1)
     if isinstance(backbone, str):
         backbone = load_backbone(backbone, device=device)
+    _models(backbone.recipe, k, n_clusters, epochs, part_epochs, learning_rate, "cpu", random_state)
     features = [backbone(image, size=size, cls=False) for image in images]
     return train_on_features(
         features,
@@ -232,20 +255,16 @@ def train_on_features(
     """`train_once` where the pictures' features are at hand; arguments and errors are the same."""
     recipe = backbone.recipe
     normalized = recipe.normalized if normalized is None else normalized
+    if not len(features):
+        raise ValueError("there are no pictures to train on; give at least one")
+    device = str(features[0].values.device)
+    first, second = _models(recipe, k, n_clusters, epochs, part_epochs, learning_rate, device, random_state)
     rows = [normalize(one.values) if normalized else one.values for one in features]
-    first = DeepCut(
-        recipe.n_clusters if n_clusters is None else n_clusters,
-        epochs=epochs,
-        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
-        n_init=recipe.n_init,
-        device=str(backbone.device),
-        random_state=random_state,
-    ).fit_jointly(rows)
+    first.fit_jointly(rows)
     ends = np.cumsum([len(values) for values in rows])[:-1]
     maps = [one.to_map(part) for one, part in zip(features, np.split(first.labels_, ends), strict=True)]
     background = _vote(maps, first.n_clusters)
-    second = None
-    if k is not None:
+    if second is not None:
         foregrounds = [~background[labels] for labels in maps]
         inside = [
             foreground_rows(one, foreground, normalized=normalized)
@@ -254,13 +273,7 @@ def train_on_features(
         ]
         if not inside:
             raise ValueError("no picture has a foreground, so there are no parts to learn")
-        second = DeepCut(
-            k,
-            epochs=part_epochs,
-            n_init=JOINT_STARTS,
-            device=str(backbone.device),
-            random_state=random_state,
-        ).fit_jointly(inside)
+        second.fit_jointly(inside)
     return TrainedDeepCut(
         backbone=backbone.name,
         normalized=normalized,
@@ -270,6 +283,39 @@ def train_on_features(
         part_weights=None if second is None else second.weights_,
         n_pictures=len(features),
     )
+
+
+def _models(
+    recipe: Recipe,
+    k: int | None,
+    n_clusters: int | None,
+    epochs: int,
+    part_epochs: int,
+    learning_rate: float | None,
+    device: str,
+    random_state: int,
+) -> tuple[DeepCut, DeepCut | None]:
+    """The estimators of foreground and of parts, their parameters checked."""
+    first = DeepCut(
+        recipe.n_clusters if n_clusters is None else n_clusters,
+        epochs=epochs,
+        learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
+        n_init=recipe.n_init,
+        device=device,
+        random_state=random_state,
+    )
+    first.check_parameters()
+    check_whole("part_epochs", part_epochs, 1, MOST["epochs"])
+    if k is None:
+        return first, None
+    check_whole("k", k, 1, MOST["n_clusters"])
+    second = DeepCut(k, epochs=part_epochs, n_init=JOINT_STARTS, device=device, random_state=random_state)
+    return first, second
+
+
+def _checked(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A file's weights, whose sizes must fit each other."""
+    return check_weights(weights, weights["gcn_weight"].shape[-1], weights["mlp2_bias"].numel())
 
 
 def _vote(maps: Sequence[np.ndarray], n_clusters: int) -> np.ndarray:
@@ -287,5 +333,5 @@ def _apply(weights: dict[str, Tensor], rows: Tensor) -> np.ndarray:
     """A network's clusters of one picture's patches, n×d → (n,)."""
     graph = ncut_graph(rows, dense=stores_affinity(len(rows)))
     network = Networks([weights], batch=1, dropout=0.0).to(rows.device)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(rows.device.type, enabled=False):
         return network(graph.propagate(rows).unsqueeze(0))[0, 0].argmax(-1).cpu().numpy()

@@ -25,7 +25,9 @@ from deepcut_lib.parts import (
     segment_parts,
     to_parts,
 )
+from deepcut_lib.segmentation import segment
 from deepcut_lib.trained import TrainedDeepCut, train_on_features, train_once
+from tests.conftest import DATA, patch_features
 
 GRID = (12, 12)
 
@@ -293,3 +295,37 @@ class TestTrainedOnce:
         blank = backbone(np.full((64, 64, 3), 128, np.uint8), size=64)
         with pytest.raises(ValueError, match="no picture has a foreground"):
             train_on_features([blank], backbone, k=2)
+
+
+def test_a_picture_with_nothing_to_cut_has_no_parts_and_says_so() -> None:
+    backbone = load_backbone("tiny_vit")
+    noise = 128 + np.random.default_rng(0).integers(-1, 2, (200, 240, 3))
+    pictures = [*sorted((DATA / "images").glob("mammal_*.jpg"))[:2], noise.astype(np.uint8)]
+    assert segment(pictures[2], backbone=backbone).foreground.any()
+    first, second, blank = segment_parts(pictures, 2, backbone=backbone, epochs=3)
+    assert not (first.message or second.message)
+    assert blank.message.startswith("nothing to cut")
+    assert not blank.labels.any()
+
+    trained = train_once(pictures[:2], k=2, backbone=backbone, epochs=3, part_epochs=3)
+    assert trained.segment(pictures[2], backbone=backbone).message.startswith("nothing to cut")
+    assert trained.parts(pictures[2], backbone=backbone).message.startswith("nothing to cut")
+    assert trained.segment(pictures[0], backbone=backbone).message == ""
+
+
+@pytest.mark.parametrize("damage", ["size", "nan", "background"])
+def test_a_file_whose_networks_do_not_fit_is_damaged(damage: str, tmp_path: Path, blobs: Tensor) -> None:
+    weights = DeepCut(3).fit(blobs).weights_
+    if damage == "size":
+        weights["mlp1_weight"] = weights["mlp1_weight"][:, :-1].contiguous()
+    if damage == "nan":
+        weights["gcn_bias"] = weights["gcn_bias"] * torch.nan
+    background = np.array([True, False] if damage == "background" else [True, False, False])
+    TrainedDeepCut("pixels", True, None, background, weights, None, 1).save(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="damaged"):
+        TrainedDeepCut.load(tmp_path / "a.safetensors")
+
+
+def test_a_foreground_must_fit_its_grid(blobs: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"\(20, 24\) does not fit the grid \(10, 12\)"):
+        find_parts([patch_features(blobs, (10, 12))], [np.ones((20, 24), bool)])

@@ -40,6 +40,23 @@ def test_sizes_must_agree(photograph: np.ndarray) -> None:
         bilateral_solver(photograph, np.zeros((96, 127), bool))
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("sigma_xy", [0, -1, float("nan"), "3", 1e-9, 1e-300]),
+        ("sigma_luma", [-1, float("inf")]),
+        ("sigma_chroma", [0.0]),
+        ("smoothness", [-1]),
+        ("confidence", [0, float("inf")]),
+        ("iterations", [0, 1.5, True]),
+    ],
+)
+def test_bad_numbers_are_named(photograph: np.ndarray, name: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match=name[:5]):
+            bilateral_solver(photograph, np.ones((96, 128), bool), **{name: value})  # type: ignore[arg-type]
+
+
 def test_one_pixel() -> None:
     assert bilateral_solver(np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool)).shape == (1, 1)
 

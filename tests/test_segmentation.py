@@ -14,7 +14,8 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.graphs import Graph
 from deepcut_lib.losses import ncut_loss
 from deepcut_lib.metrics import mask_iou
-from tests.conftest import DATA
+from deepcut_lib.segmentation import cut
+from tests.conftest import DATA, patch_features
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,19 @@ def test_a_picture_of_one_colour_has_no_foreground(backbone: Backbone) -> None:
 def test_too_few_patches_are_named(photograph: np.ndarray, backbone: Backbone) -> None:
     with pytest.raises(ValueError, match=r"1 sample"):
         segment(photograph, backbone=backbone, size=16, n_clusters=4)
+
+
+def test_a_single_patch_cannot_be_cut() -> None:
+    with pytest.raises(
+        ValueError, match=r"1 sample \(patch\) cannot be cut: give a larger picture or a smaller"
+    ):
+        cut([patch_features(torch.ones(1, 5), (1, 1))])
+
+
+def test_one_cluster_is_all_background(backbone: Backbone, photograph: np.ndarray) -> None:
+    found = segment(photograph, backbone=backbone, n_clusters=1, size=160)
+    assert found.n_clusters == 1
+    assert not found.mask.any()
 
 
 def test_localize_boxes_the_object(backbone: Backbone, truth: np.ndarray) -> None:
