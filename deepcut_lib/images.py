@@ -1,8 +1,9 @@
 """Pictures in: a file, a PIL picture or an array becomes an RGB picture, fitted to a patch grid."""
 
 import logging
+import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import index
 from os import PathLike, fsdecode
 from pathlib import Path
@@ -118,7 +119,7 @@ def find_images(*paths: str | PathLike[str], passed_over: Callable[[Path], bool]
                 raise ImageError(f"{path}: no such file or folder; check the path")
             found.append(path)
             continue
-        files = list(_visible(path))
+        files = _visible(path)
         inside = [p for p in files if p.suffix.lower() in endings and not (passed_over and passed_over(p))]
         if not inside:
             strange = [p for p in files if unreadable_kind(p)]
@@ -131,21 +132,30 @@ def find_images(*paths: str | PathLike[str], passed_over: Callable[[Path], bool]
 
 
 def find_unreadable(*paths: str | PathLike[str]) -> dict[Path, str]:
-    """The files in folders that look like pictures but cannot be read here, each with a message saying so."""
-    return {
-        file: unreadable(file, kind)
-        for path in map(_path, paths)
-        if path.is_dir()
-        for file in _visible(path)
-        if (kind := unreadable_kind(file))
-    }
+    """What `find_images` passes over in folders though it may be meant, each with a message that says why.
+
+    Files that look like pictures but cannot be read here, and folders that may not be listed.
+    """
+    messages: dict[Path, str] = {}
+    for path in map(_path, paths):
+        if path.is_dir():
+            refused: list[OSError] = []
+            for file in _visible(path, refused):
+                if kind := unreadable_kind(file):
+                    messages[file] = unreadable(file, kind)
+            for error in refused:
+                where = Path(error.filename)
+                messages[where] = f"{where}: may not be listed ({error.strerror}); check its permissions"
+    return messages
 
 
-def _visible(folder: Path) -> Iterator[Path]:
+def _visible(folder: Path, refused: list[OSError] | None = None) -> list[Path]:
     """The files below a folder, sorted, but hidden ones and those in hidden folders."""
-    for path in sorted(folder.rglob("*")):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file():
-            yield path
+    found: list[Path] = []
+    for where, folders, files in os.walk(folder, onerror=None if refused is None else refused.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in files if not name.startswith(".")]
+    return sorted(found)
 
 
 def fit_image(image: Image.Image, size: Size, multiple: int = 1) -> Image.Image:

@@ -191,6 +191,22 @@ def test_hidden_files_and_folders_are_no_pictures(tmp_path: Path) -> None:
     assert find_images(hidden / ".b.png") == [hidden / ".b.png"]
 
 
+def test_folders_that_may_not_be_listed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.png").touch()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_images(tmp_path) == [tmp_path / "a.png"]
+    (message,) = find_unreadable(tmp_path).values()
+    assert message.startswith(f"{tmp_path / 'locked'}: may not be listed (Permission denied)")
+
+
 def _with_exif(content: bytes, *entries: tuple[int, int, int, int]) -> bytes:
     """A JPEG with EXIF tags (tag, type, count, value), of whatever type."""
     tags = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
