@@ -45,7 +45,7 @@ class PixelFeatures(nn.Module):
 def pixels(*, stride: int | None, device: torch.device) -> Backbone:
     """Colour and texture at 448 pixels, a grid of 28×28."""
     half = [0.5, 0.5, 0.5]
-    # spread of blank pictures 0 to 0.19, of photographs 0.32 to 0.96
+    # spread of blank pictures 0 to 0.19, of photographs 0.32 to 0.99
     recipe = replace(CENTRED_RECIPE, least_spread=0.25)
     return Backbone(
         "pixels", PixelFeatures(stride), mean=half, std=half, size=448, device=device, recipe=recipe
