@@ -10,7 +10,7 @@ from pathlib import Path
 from deepcut_lib import load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.comparison import boxed_pictures, compare_backbones, markdown_table
-from deepcut_lib.plots.backbones import backbone_bars
+from deepcut_lib.lessons.backbone_comparison.figures import backbone_bars
 
 
 def main(root: Path, names: list[str]) -> None:

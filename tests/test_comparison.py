@@ -15,7 +15,7 @@ from deepcut_lib.comparison import (
     markdown_table,
 )
 from deepcut_lib.errors import DeepCutError, ImageError
-from deepcut_lib.plots.backbones import backbone_bars
+from deepcut_lib.lessons.backbone_comparison.figures import backbone_bars
 
 
 @pytest.fixture

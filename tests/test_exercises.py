@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 
 
 @exercise

@@ -12,17 +12,17 @@ from PIL import Image
 
 from deepcut_lib.backbones import load_backbone
 from deepcut_lib.errors import ImageError
+from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.features.explorer import explore_similarity
+from deepcut_lib.lessons.graphs.explorer import explore_graph
+from deepcut_lib.lessons.k_less.explorer import explore_groups
+from deepcut_lib.lessons.localization.explorer import explore_localization
+from deepcut_lib.lessons.losses.explorer import explore_epochs
+from deepcut_lib.lessons.parts.explorer import explore_parts
+from deepcut_lib.lessons.segmentation.explorer import explore_segment
 from deepcut_lib.plots import blank
-from deepcut_lib.widgets import Explorer
-from deepcut_lib.widgets.backbones import explore_backbones
-from deepcut_lib.widgets.features import explore_similarity
-from deepcut_lib.widgets.graphs import explore_graph
-from deepcut_lib.widgets.k_less import explore_groups
-from deepcut_lib.widgets.localization import explore_localization
-from deepcut_lib.widgets.losses import explore_epochs
-from deepcut_lib.widgets.parts import explore_parts
-from deepcut_lib.widgets.pictures import by_name
-from deepcut_lib.widgets.segmentation import explore_segment
 from tests.lessons.definitions import pixels, same_picture
 
 

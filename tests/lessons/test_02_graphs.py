@@ -13,14 +13,14 @@ from matplotlib.backend_bases import MouseEvent
 from torch import Tensor
 
 from deepcut_lib import load_backbone
-from deepcut_lib.exercises import graphs as checks
-from deepcut_lib.exercises.graphs import best_two_way_cut
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import Graph, cc_graph, fiedler_vector, ncut_graph, normalized_cut
 from deepcut_lib.images import load_image
-from deepcut_lib.plots.graphs import CELLS, affinity_matrices, graph_on_picture, graph_view
-from deepcut_lib.widgets.explorer import Explorer
-from deepcut_lib.widgets.graphs import explore_graph, relative_affinities
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.graphs import checks
+from deepcut_lib.lessons.graphs.checks import best_two_way_cut
+from deepcut_lib.lessons.graphs.explorer import explore_graph, relative_affinities
+from deepcut_lib.lessons.graphs.figures import CELLS, affinity_matrices, graph_on_picture, graph_view
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from deepcut_lib import DeepCut, losses
 from deepcut_lib.backbones import load_backbone
-from deepcut_lib.exercises.losses import (
+from deepcut_lib.features import normalize
+from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
+from deepcut_lib.images import load_image
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.losses.checks import (
     check_cc_without_w,
     check_cut_gradient,
     check_empty_solution,
     check_own_loss,
     check_unfair_graph,
 )
-from deepcut_lib.features import normalize
-from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.images import load_image
+from deepcut_lib.lessons.losses.explorer import EPOCHS, explore_epochs, training_history
+from deepcut_lib.lessons.losses.figures import certainty, training_figure
 from deepcut_lib.network import Networks, initial_weights
-from deepcut_lib.plots.losses import certainty, training_figure
-from deepcut_lib.widgets import Explorer
-from deepcut_lib.widgets.losses import EPOCHS, explore_epochs, training_history
 from tests.conftest import DATA, ROOT
 from tests.lessons.definitions import definitions, same_picture
 

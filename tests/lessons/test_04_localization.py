@@ -15,7 +15,6 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.baselines import tokencut
-from deepcut_lib.exercises import localization as checks
 from deepcut_lib.features import normalize
 from deepcut_lib.foreground import (
     background_clusters,
@@ -25,11 +24,12 @@ from deepcut_lib.foreground import (
     paper_rule,
     touched_edges,
 )
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.localization import checks
+from deepcut_lib.lessons.localization import explorer as widgets
+from deepcut_lib.lessons.localization import figures as plots
 from deepcut_lib.localization import localize
 from deepcut_lib.metrics import box_iou, corloc
-from deepcut_lib.plots import localization as plots
-from deepcut_lib.widgets import localization as widgets
-from deepcut_lib.widgets.explorer import Explorer
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 

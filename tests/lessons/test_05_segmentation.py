@@ -10,14 +10,14 @@ from PIL import Image
 
 from deepcut_lib import DeepCut, PatchFeatures, load_backbone, segment
 from deepcut_lib.backbones.remembering import RememberingBackbone
-from deepcut_lib.exercises import segmentation as checks
 from deepcut_lib.features import upsample
 from deepcut_lib.graphs import ncut_graph
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.segmentation import checks
+from deepcut_lib.lessons.segmentation import figures as plots
+from deepcut_lib.lessons.segmentation.explorer import explore_segment
 from deepcut_lib.metrics import mask_iou
-from deepcut_lib.plots import segmentation as plots
 from deepcut_lib.refinement import bilateral_solver
-from deepcut_lib.widgets.explorer import Explorer
-from deepcut_lib.widgets.segmentation import explore_segment
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 

@@ -11,12 +11,13 @@ from matplotlib.backend_bases import MouseEvent
 from torch import Tensor
 
 from deepcut_lib import DeepCut, load_backbone
-from deepcut_lib.exercises import parts as checks
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import load_image
-from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
-from deepcut_lib.plots.parts import (
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.parts import checks
+from deepcut_lib.lessons.parts.explorer import explore_parts
+from deepcut_lib.lessons.parts.figures import (
     agreement_figure,
     coloured,
     modes_figure,
@@ -24,10 +25,9 @@ from deepcut_lib.plots.parts import (
     parts_view,
     points_figure,
 )
+from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
 from deepcut_lib.plots.pictures import PALETTE
 from deepcut_lib.segmentation import cut
-from deepcut_lib.widgets.explorer import Explorer
-from deepcut_lib.widgets.parts import explore_parts
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 

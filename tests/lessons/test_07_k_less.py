@@ -15,11 +15,21 @@ from torch import Tensor
 from deepcut_lib import DeepCut, load_backbone, losses, metrics
 from deepcut_lib.baselines import connected_components, spectral
 from deepcut_lib.errors import BackboneUnavailableError
-from deepcut_lib.exercises import k_less as checks
-from deepcut_lib.exercises.k_less import FOUR, best_groupings, groupings, longest_plateau, merged, tie_alpha
 from deepcut_lib.graphs import cc_graph, ncut_graph
 from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
-from deepcut_lib.plots.k_less import (
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.k_less import checks
+from deepcut_lib.lessons.k_less import explorer as widgets
+from deepcut_lib.lessons.k_less.checks import (
+    FOUR,
+    best_groupings,
+    groupings,
+    longest_plateau,
+    merged,
+    tie_alpha,
+)
+from deepcut_lib.lessons.k_less.explorer import explore_groups, summary
+from deepcut_lib.lessons.k_less.figures import (
     COLOURS,
     FRAME,
     counts_figure,
@@ -28,9 +38,6 @@ from deepcut_lib.plots.k_less import (
     picture_sheet,
     thumbnail,
 )
-from deepcut_lib.widgets import k_less as widgets
-from deepcut_lib.widgets.explorer import Explorer
-from deepcut_lib.widgets.k_less import explore_groups, summary
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, pixels, same_picture
 

@@ -16,12 +16,12 @@ from torch.nn import functional
 from deepcut_lib import load_backbone, losses
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Extracted
-from deepcut_lib.exercises import backbones as checks
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import Graph, cc_graph
 from deepcut_lib.images import load_image
-from deepcut_lib.metrics import mask_iou
-from deepcut_lib.plots.backbones import (
+from deepcut_lib.lessons.backbone_comparison import checks
+from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones, prepared
+from deepcut_lib.lessons.backbone_comparison.figures import (
     Curve,
     Outcome,
     clusters_figure,
@@ -30,11 +30,11 @@ from deepcut_lib.plots.backbones import (
     outcomes_figure,
     two_backbones,
 )
-from deepcut_lib.plots.features import patch_at
+from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.features.figures import patch_at
+from deepcut_lib.lessons.localization.explorer import true_box
+from deepcut_lib.metrics import mask_iou
 from deepcut_lib.segmentation import Segmentation, segment
-from deepcut_lib.widgets.backbones import explore_backbones, prepared
-from deepcut_lib.widgets.explorer import Explorer
-from deepcut_lib.widgets.localization import true_box
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, pixels, same_picture
 

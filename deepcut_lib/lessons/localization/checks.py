@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.foreground import background_clusters, border_share, foreground_box, touched_edges
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.metrics import Box, box_iou, corloc
 
 Boxes = list[Box]

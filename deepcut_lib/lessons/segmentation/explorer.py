@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.backbones.remembering import RememberingBackbone
-from deepcut_lib.plots.segmentation import segmentation_figure
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import MaskedPictures
+from deepcut_lib.lessons.segmentation.figures import segmentation_figure
 from deepcut_lib.segmentation import segment
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import MaskedPictures
 
 SIZES = {"usual": 1.0, "half": 0.5, "1.5×": 1.5}
 """Sides that pictures are fitted to, in units of the backbone's own."""

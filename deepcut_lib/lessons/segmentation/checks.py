@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.foreground import background_clusters
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 
 MARGINS = {10: 100 / 144, 4: 16 / 36}
 """Exercise 5.1: IoU of a square object with the same square one patch wider on every side, by its side."""

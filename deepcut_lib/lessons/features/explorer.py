@@ -13,9 +13,9 @@ from deepcut_lib.backbones.vit import FACETS, ViTFeatures
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, load_image
-from deepcut_lib.plots.features import Place, patch_at, patch_box, similarity_figure
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import check_some
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import check_some
+from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box, similarity_figure
 
 
 def explore_similarity(

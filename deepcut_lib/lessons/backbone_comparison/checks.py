@@ -8,9 +8,9 @@ from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
 
 from deepcut_lib.backbones.backbone import Backbone, Extracted
-from deepcut_lib.exercises.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 from deepcut_lib.features import normalize
 from deepcut_lib.graphs import Graph, cc_graph
+from deepcut_lib.lessons.common.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 
 
 @exercise

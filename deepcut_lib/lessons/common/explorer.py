@@ -11,8 +11,8 @@ from matplotlib.backend_bases import Event, MouseEvent
 from matplotlib.figure import Figure
 
 from deepcut_lib.errors import DeepCutError
+from deepcut_lib.lessons.common.pictures import sendable
 from deepcut_lib.plots.figure import WIDTH
-from deepcut_lib.widgets.pictures import sendable
 
 Click = Callable[[Axes, float, float], Mapping[str, Any]]
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.graphs import cc_graph
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 
 FOUR = torch.tensor([[3.0, 0.0], [3.0, 1.0], [2.0, 2.0], [-1.0, 3.0]])
 """The lesson's four pictures: duck, hen, fox, lorry."""

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import MaskedPictures
+from deepcut_lib.lessons.localization.figures import localization_figure
 from deepcut_lib.localization import localize
 from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import Box, box_of
-from deepcut_lib.plots.localization import localization_figure
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import MaskedPictures
 
 RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "more than two edges (paper)": paper_rule,

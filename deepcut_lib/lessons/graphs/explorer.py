@@ -15,9 +15,9 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import cc_graph, fiedler_vector, ncut_graph
 from deepcut_lib.images import load_image
-from deepcut_lib.plots.graphs import graph_view
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import by_name
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.graphs.figures import graph_view
 
 THRESHOLDS = [("none", -inf)] + [(f"{step / 20:.2f}", step / 20) for step in range(-10, 19)]
 ALPHAS = [("none", inf)] + [(f"{alpha:g}", alpha) for alpha in (30.0, 10.0, 5.0, 4.0, 3.0, 2.0, 1.5, 1.0)]

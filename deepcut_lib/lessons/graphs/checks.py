@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepcut_lib.exercises.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 from deepcut_lib.graphs import cc_graph, fiedler_vector, ncut_graph, normalized_cut
+from deepcut_lib.lessons.common.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 
 MOST_PATCHES = 10
 """Up to so many patches every partition into two is tried: 511 of them."""

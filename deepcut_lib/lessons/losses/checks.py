@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut
-from deepcut_lib.exercises.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph, normalized_cut
+from deepcut_lib.lessons.common.verdict import LargestTensor, NotYetError, agree, as_array, call, exercise
 from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import load_image
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.parts.figures import parts_view
 from deepcut_lib.parts import MODES, Mode, Parts, find_parts, label_agreement
-from deepcut_lib.plots.parts import parts_view
 from deepcut_lib.segmentation import cut
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import by_name
 
 SHOWN = 6
 """So many pictures at most are shown side by side."""

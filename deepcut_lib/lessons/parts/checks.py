@@ -8,8 +8,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import cohen_kappa_score
 from torch import Tensor
 
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.graphs import ncut_graph
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.network import NAMES, Networks, initial_weights
 
 TINY = torch.tensor([[1.1, 0.3], [0.8, 0.1], [0.1, 1.1], [0.4, 0.8]])

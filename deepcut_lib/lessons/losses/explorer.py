@@ -17,11 +17,11 @@ from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.images import load_image
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.losses.figures import training_figure
 from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
 from deepcut_lib.network import Networks, initial_weights
-from deepcut_lib.plots.losses import training_figure
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import by_name
 
 EPOCHS = 40
 """How far the explorer goes: the paper stops at 10 for two clusters, and at 100 for parts."""

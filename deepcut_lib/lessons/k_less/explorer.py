@@ -13,10 +13,10 @@ from torch import Tensor
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.graphs import cc_graph
 from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import check_some
+from deepcut_lib.lessons.k_less.figures import groups_figure, thumbnail
 from deepcut_lib.metrics import cluster_scores
-from deepcut_lib.plots.k_less import groups_figure, thumbnail
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import check_some
 
 ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0)
 

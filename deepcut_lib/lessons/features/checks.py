@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepcut_lib.backbones import load_backbone
-from deepcut_lib.exercises.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.features import log_bin, normalize
+from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 
 
 @exercise

@@ -13,12 +13,12 @@ from torch.nn import functional
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Recipe
 from deepcut_lib.features import PatchFeatures, normalize
+from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
+from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.pictures import MaskedPictures
+from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box
 from deepcut_lib.metrics import box_of
-from deepcut_lib.plots.backbones import two_backbones
-from deepcut_lib.plots.features import Place, patch_at, patch_box
 from deepcut_lib.segmentation import Segmentation, cut
-from deepcut_lib.widgets.explorer import Explorer, sized
-from deepcut_lib.widgets.pictures import MaskedPictures
 
 ALPHAS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 """Values of α to choose from."""
