@@ -341,6 +341,17 @@ class DeepCut(ClusterMixin, BaseEstimator):
             )
 
 
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """Number clusters 0, 1, … from the largest to the smallest; of equals, the first to appear.
+
+    Args:
+        labels: of any shape, which is kept.
+    """
+    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((first, -counts))
+    return order.argsort()[inverse.reshape(labels.shape)]
+
+
 def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
     """A parameter that must be a whole number, of Python's or NumPy's.
 

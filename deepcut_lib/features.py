@@ -103,6 +103,11 @@ def normalize(values: Tensor, length: float = 8.0) -> Tensor:
     return F.normalize(values - values.mean(0), dim=1) * length
 
 
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """The rows of an n×d matrix at length one; rows of zeros stay so."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
 def upsample(per_patch: np.ndarray, features: PatchFeatures, *, smooth: bool = False) -> np.ndarray:
     """Enlarge an h×w map to the picture's H×W, each pixel asking the patches whose centres are nearest.
 

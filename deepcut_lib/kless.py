@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import MOST, DeepCut, check_whole
+from deepcut_lib.clustering import MOST, DeepCut, by_size, check_whole
 from deepcut_lib.features import PatchFeatures, float32, normalize, upsample
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import ClusterScores, cluster_scores
@@ -182,7 +182,7 @@ def cluster_vectors(
     if len(vectors) == 1 or (vectors == vectors[0]).all():  # nothing to tell apart
         return ImageClusters(np.zeros(len(vectors), int), vectors, alpha, None)
     model.fit(centre_vectors(vectors) if normalized else vectors)
-    return ImageClusters(_by_size(model.labels_), vectors, alpha, model)
+    return ImageClusters(by_size(model.labels_), vectors, alpha, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +262,7 @@ def segment_kless(
         str(values.device),
         random_state,
     ).fit(normalize(values) if (recipe.normalized if normalized is None else normalized) else values)
-    return KlessSegmentation(features.to_map(_by_size(model.labels_)), features, alpha, model.losses_)
+    return KlessSegmentation(features.to_map(by_size(model.labels_)), features, alpha, model.losses_)
 
 
 def _model(
@@ -297,10 +297,3 @@ def _check_alpha(alpha: float) -> None:
             f"alpha must be at least 1 and finite, not {alpha!r}: below 1 every affinity is negative "
             "(Eq. 7), and no two things belong together"
         )
-
-
-def _by_size(labels: np.ndarray) -> np.ndarray:
-    """Number clusters 0, 1, … from the largest to the smallest; of equals, the first to appear."""
-    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort((first, -counts))
-    return order.argsort()[inverse]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 
-from deepcut_lib.features import PatchFeatures
+from deepcut_lib.features import PatchFeatures, unit_rows
 
 SALIENCY_HEADS = (0, 2, 4, 5)
 """Heads of CLS attention whose mean is the saliency."""
@@ -37,7 +37,7 @@ class AmirParts:
 
     def predict(self, features: PatchFeatures) -> np.ndarray:
         """Label another picture, by the nearest cluster and part: h×w."""
-        rows = _unit(features)
+        rows = unit_rows(features.values.cpu().numpy())
         labels = np.zeros(len(rows), int)
         foreground = self.salient[self._clusters.predict(rows)]
         if foreground.any():
@@ -76,7 +76,7 @@ def amir_parts(
     """
     if len(features) != len(saliency) or not features:
         raise ValueError(f"{len(saliency)} saliency maps for {len(features)} pictures; give one for each")
-    rows = [_unit(one) for one in features]
+    rows = [unit_rows(one.values.cpu().numpy()) for one in features]
     stacked = np.concatenate(rows)
     clusters = _elbow(stacked, n_init, random_state)
     labels = [clusters.predict(one) for one in rows]
@@ -111,8 +111,3 @@ def _votes(labels: Sequence[np.ndarray], saliency: Sequence[np.ndarray], k: int)
         mean = np.bincount(found, weights=map_.ravel(), minlength=k) / np.maximum(size, 1)
         votes += (size > 0) & (mean > SALIENT)
     return votes / len(labels)
-
-
-def _unit(features: PatchFeatures) -> np.ndarray:
-    rows = features.values.cpu().numpy()
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage, sparse
 from sklearn.neighbors import NearestNeighbors
 
-from deepcut_lib.features import PatchFeatures
+from deepcut_lib.features import PatchFeatures, unit_rows
 from deepcut_lib.foreground import foreground_box
 from deepcut_lib.graphs import cut_vectors
 from deepcut_lib.metrics import Box
@@ -56,7 +56,7 @@ def deep_spectral(
     if not 2 <= count <= n:
         raise ValueError(f"{n} patches have no {count} eigenvectors to use; ask for 2 to {n}")
     values = features.values.cpu().double().numpy()
-    unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(values)
     affinity = np.maximum(unit @ unit.T, 0)
     affinity /= max(affinity.max(), 1e-12)
     if colour_weight:

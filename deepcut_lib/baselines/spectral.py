@@ -6,6 +6,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import KMeans
 
+from deepcut_lib.features import unit_rows
 from deepcut_lib.graphs import Graph
 
 DENSE_UP_TO = 2000
@@ -38,8 +39,7 @@ def spectral(
     if n_clusters is None:
         gaps = values[1:-1] - values[2:]  # between the second and third, and so on
         n_clusters = 2 + int(gaps.argmax())
-    rows = vectors[:, :n_clusters]
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = unit_rows(vectors[:, :n_clusters])
     if len(np.unique(rows.round(9), axis=0)) < n_clusters:  # k-means would warn of too few distinct points
         return np.unique(rows.round(9), axis=0, return_inverse=True)[1].ravel()
     return KMeans(n_clusters, n_init=10, random_state=random_state).fit_predict(rows)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from deepcut_lib.features import PatchFeatures
+from deepcut_lib.features import PatchFeatures, unit_rows
 from deepcut_lib.foreground import foreground_box
 from deepcut_lib.graphs import fiedler_vector
 from deepcut_lib.metrics import Box
@@ -40,8 +40,7 @@ def tokencut(features: PatchFeatures, tau: float = 0.2) -> TokenCut:
         tau: cosines above it weigh 1, others `WEAK`.
     """
     values = features.values.cpu().double().numpy()
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    unit = values / np.maximum(length, 1e-12)
+    unit = unit_rows(values)
     affinity = np.where(unit @ unit.T > tau, 1.0, WEAK)
     _, vector = fiedler_vector(torch.from_numpy(affinity))
     seed = int(np.abs(vector).argmax())

@@ -4,6 +4,7 @@ With `widgets`, the only part of the library that imports matplotlib.
 """
 
 from deepcut_lib.plots.figure import blank, picture_row, show
-from deepcut_lib.plots.pictures import PALETTE, label_picture, overlay, results_figure
+from deepcut_lib.plots.pictures import label_picture, overlay, results_figure
+from deepcut_lib.plots.style import PALETTE
 
 __all__ = ["PALETTE", "blank", "label_picture", "overlay", "picture_row", "results_figure", "show"]

@@ -9,26 +9,8 @@ from scipy import ndimage
 
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import Box
+from deepcut_lib.plots.style import FOUND, PALETTE
 from deepcut_lib.segmentation import Segmentation
-
-PALETTE = np.array(
-    [
-        (0, 114, 178),
-        (230, 159, 0),
-        (0, 158, 115),
-        (204, 121, 167),
-        (86, 180, 233),
-        (213, 94, 0),
-        (240, 228, 66),
-        (0, 0, 0),
-        (150, 150, 150),
-        (255, 255, 255),
-    ],
-    np.uint8,
-)
-"""Okabe and Ito's colours, safe for colour-blind readers, and two greys: one for each cluster."""
-
-FOREGROUND = PALETTE[1]
 
 
 def label_picture(segmentation: Segmentation) -> Image.Image:
@@ -50,11 +32,12 @@ def overlay(picture: Image.Image, mask: np.ndarray, box: Box | None = None) -> I
     shown = np.where(mask[..., None], pixels, grey)
     thickness = max(round(max(mask.shape) / 250), 1)
     inner = ndimage.binary_erosion(mask, iterations=thickness)
-    shown[mask & ~inner] = FOREGROUND
+    colour = [round(255 * channel) for channel in FOUND]
+    shown[mask & ~inner] = colour
     result = Image.fromarray(shown.astype(np.uint8))
     if box is not None:
         corners = (box[0], box[1], box[2] - 1, box[3] - 1)
-        ImageDraw.Draw(result).rectangle(corners, outline=tuple(PALETTE[0].tolist()), width=2 * thickness)
+        ImageDraw.Draw(result).rectangle(corners, outline=tuple(colour), width=2 * thickness)
     return result
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from deepcut_lib.plots.figure import blank
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 
 Value = tuple[float, float] | None
 """Mean and deviation, or nothing."""

@@ -26,7 +26,7 @@ from deepcut_lib.lessons.parts.figures import (
     points_figure,
 )
 from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 from deepcut_lib.segmentation import cut
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture

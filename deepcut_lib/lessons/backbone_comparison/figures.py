@@ -18,7 +18,8 @@ from deepcut_lib.graphs import Graph, cc_graph
 from deepcut_lib.lessons.features.figures import SIGNED, Place, patch_at, patch_box, similarity_map
 from deepcut_lib.metrics import Box, box_iou, mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.pictures import PALETTE, label_picture, overlay
+from deepcut_lib.plots.pictures import label_picture, overlay
+from deepcut_lib.plots.style import PALETTE
 from deepcut_lib.segmentation import Segmentation
 
 Colour = tuple[float, float, float] | str

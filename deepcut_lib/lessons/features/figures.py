@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 
 Place = tuple[float, float]
 """(down, across) as shares of the picture's height and width, 0…1."""

@@ -14,7 +14,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from deepcut_lib.images import ImageLike, load_image
 from deepcut_lib.metrics import ClusterScores
 from deepcut_lib.plots.figure import blank
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 
 THUMBNAIL = 40
 """Side of a thumbnail in pixels, its frame not counted."""

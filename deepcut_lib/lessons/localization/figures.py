@@ -13,7 +13,7 @@ from PIL.Image import Image
 from deepcut_lib.foreground import border_share, touched_edges
 from deepcut_lib.metrics import Box, box_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 from deepcut_lib.segmentation import Segmentation
 
 COLOURS = PALETTE / 255

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from deepcut_lib.plots.figure import blank, show
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 
 COLOURS = np.vstack([PALETTE[:9], (130, 70, 20)]) / 255
 """The palette with brown in place of white, which stands for undecided here."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepcut_lib.parts import Agreement, Parts, chance_level
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 
 COLOURS = [tuple(colour / 255) for colour in PALETTE]
 POINTS = ("head", "tail", "foot")

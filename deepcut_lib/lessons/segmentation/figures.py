@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.pictures import PALETTE
+from deepcut_lib.plots.style import PALETTE
 from deepcut_lib.segmentation import Segmentation
 
 COLOURS = [tuple(colour / 255) for colour in PALETTE]

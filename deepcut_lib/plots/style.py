@@ -1,0 +1,34 @@
+"""One style for all figures: colours and marks that mean the same wherever they are seen."""
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+PALETTE = np.array(
+    [
+        (0, 114, 178),
+        (230, 159, 0),
+        (0, 158, 115),
+        (204, 121, 167),
+        (86, 180, 233),
+        (213, 94, 0),
+        (240, 228, 66),
+        (0, 0, 0),
+        (150, 150, 150),
+        (255, 255, 255),
+    ],
+    np.uint8,
+)
+"""Okabe and Ito's colours, safe for colour-blind readers, and two greys: one for each cluster."""
+
+COLOURS = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE.tolist()]
+"""The same as matplotlib takes them."""
+
+TRUE, FOUND = COLOURS[0], COLOURS[1]
+"""Of lines round what is true (blue) and round what was found (orange): boxes and masks."""
+
+MARKERS = "osD^v"
+"""Of series in diagrams, each with the palette's colour of its place."""
+
+SIGNED = ScalarMappable(Normalize(-1, 1), "PuOr_r")
+"""Of numbers with a sign: orange attracts or is positive, purple repels or is negative."""
