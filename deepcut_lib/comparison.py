@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.errors import DeepCutError
-from deepcut_lib.features import normalize
 from deepcut_lib.graphs import Graph
 from deepcut_lib.images import find_images, load_image
 from deepcut_lib.masks import find_masks, read_mask
@@ -72,7 +71,7 @@ def compare_backbones(
             ncut = cut([features], recipe=backbone.recipe, random_state=random_state)[0]
             cc = cut([features], recipe=backbone.recipe, objective="cc", random_state=random_state)[0]
             values = features.values
-            clustered = normalize(values) if backbone.recipe.normalized else values
+            clustered = backbone.recipe.prepare(values)
             measured.append(
                 (
                     float(Graph(values).negative_share()),
