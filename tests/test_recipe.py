@@ -24,7 +24,7 @@ def test_correlation_clustering_looks_for_ten_clusters_unless_told() -> None:
 
 
 def test_an_unknown_setting_is_named() -> None:
-    with pytest.raises(TypeError, match="no setting 'normalised'.*centred"):
+    with pytest.raises(TypeError, match=r"no setting 'normalised'.*centred"):
         PUBLISHED_RECIPE.but(normalised=True)
 
 
@@ -39,7 +39,7 @@ def test_its_estimator_has_its_settings_and_checks_them(blobs: Tensor) -> None:
     estimator = recipe.estimator("cpu", 7)
     wanted = DeepCut(3, "cc", 2.0, 4, 2e-3, n_init=2, device="cpu", random_state=7, memory="dense")
     assert estimator.get_params() == wanted.get_params()
-    with pytest.raises(ValueError, match="epochs must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
         recipe.but(epochs=0).estimator()
 
 
