@@ -266,9 +266,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
             with torch.no_grad():
                 assignment = networks(propagated)  # (B, R, n, K), after the last step and without dropout
                 best = [0] * len(chunk)
-                if (
-                    self.n_init > 1
-                ):  # each picture's own best start; the losses of epochs are from before steps
+                if self.n_init > 1:  # the losses of epochs are from before their steps
                     best = loss(graph, assignment).argmin(dim=1).tolist()
             for i, start in enumerate(best):
                 copy = fitted[first + i]
