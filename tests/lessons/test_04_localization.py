@@ -184,6 +184,7 @@ def test_features_are_computed_once(photograph: np.ndarray) -> None:
     first = remembering(photograph, cls=False)
     assert remembering(Image.fromarray(photograph), cls=False) is first
     assert torch.equal(first.values, plain(photograph, cls=False).values)
+    assert RememberingBackbone(remembering)(photograph, cls=False) is first
     assert remembering(255 - photograph, cls=False) is not first
     assert remembering(photograph, cls=False, size=112).grid != first.grid
     assert remembering.recipe == plain.recipe

@@ -104,18 +104,17 @@ def panels_figure(
     figure = blank(figure, rows * (WIDTH / columns * height / width * 0.97 + 0.3))
     figure.set_layout_engine("compressed")
     axes = figure.subplots(rows, columns, squeeze=False)
-    for one in axes.flat[len(shown) :]:
-        one.set_axis_off()
-    for one, (title, panel) in zip(axes.flat, shown.items(), strict=False):
+    for empty in axes.flat[len(shown) :]:
+        empty.set_axis_off()
+    for at, (title, panel) in zip(axes.flat, shown.items(), strict=False):
         if panel.ndim == 2:
-            show_similarity(one, panel, title)
+            show_similarity(at, panel, title)
         else:
-            show(
-                one, panel, title, interpolation=None if isinstance(panels[title], Image.Image) else "nearest"
-            )
+            photograph = isinstance(panels[title], Image.Image)
+            show(at, panel, title, interpolation=None if photograph else "nearest")
         if place is not None:
             for colour, line in (("white", 4), ("black", 2)):
-                one.plot(
+                at.plot(
                     place[1] * width,
                     place[0] * height,
                     marker="o",
@@ -147,7 +146,7 @@ def four_nodes(
     """
     figure = blank(figure, 3.2)
     panels = figure.subplots(1, len(affinities), squeeze=False)[0]
-    largest = max(float(np.abs(as_numpy(one)).max()) for one in affinities)
+    largest = max(float(np.abs(as_numpy(affinity)).max()) for affinity in affinities)
     for axes, affinity, title in zip(panels, affinities, titles, strict=True):
         _four_nodes(axes, as_numpy(affinity), as_numpy(colours).reshape(4, 3), largest)
         axes.set_title(title, fontsize=11)

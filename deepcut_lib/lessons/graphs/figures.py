@@ -157,8 +157,8 @@ def degree_maps(
     panels = figure.subplots(1, 1 + len(degrees))
     on_grid(panels[0], picture, features)
     panels[0].set_title("picture", fontsize=11)
-    for axes, one, title in zip(panels[1:], degrees, titles, strict=True):
-        image = _degrees(axes, features.to_map(as_numpy(one)), features)
+    for axes, sums, title in zip(panels[1:], degrees, titles, strict=True):
+        image = _degrees(axes, features.to_map(as_numpy(sums)), features)
         axes.set_title(title, fontsize=11)
         ticks = MaxNLocator(4)
         figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.8, ticks=ticks, label="degree")

@@ -57,14 +57,13 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
     Raises:
         ImageError: there is no such folder, or it holds no picture.
     """
-    remembering = backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
-    read = MaskedPictures(data)
+    read, remembering = MaskedPictures(data), RememberingBackbone(backbone)
 
     def draw(*, figure: Figure, picture: str, objective: str, rule: str, seed: int) -> Figure:
         figure.clear()
         shown, truth = read(picture)
-        found = localize(shown, backbone=remembering, random_state=seed, **OBJECTIVES[objective])
-        labels = found.segmentation.labels
+        options = OBJECTIVES[objective]
+        labels = localize(shown, backbone=remembering, random_state=seed, **options).segmentation.labels
         background = RULES[rule](labels)
         box = foreground_box(~background[labels], (shown.height, shown.width))
         true = None if truth is None else box_of(truth)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from deepcut_lib.lessons.common.figures import colours_by_size
-from deepcut_lib.plots.figure import blank, show
+from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.style import BLUE, GREEN, GREY, ON_WHITE, ORANGE
 
 
@@ -137,8 +137,8 @@ def alpha_figure(
     """
     figure = blank(figure, 2.8)
     bars, *panels = figure.subplots(1, 1 + len(shown), width_ratios=[1.3, *[1.0] * len(shown)])
-    for x, found in enumerate(maps):
-        sizes = np.sort(np.unique(found, return_counts=True)[1])[::-1] / found.size
+    for x, labels in enumerate(maps):
+        sizes = np.sort(np.unique(labels, return_counts=True)[1])[::-1] / labels.size
         bottom = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         bars.bar(x, sizes, bottom=bottom, color=ON_WHITE[: len(sizes)], edgecolor="black", linewidth=0.6)
         bars.text(x, 1.02, str(len(sizes)), ha="center", fontsize=11)
@@ -177,11 +177,11 @@ def epochs_figure(
         maps: h×w×K assignments by title.
         figure: to draw in.
     """
-    figure = blank(figure, 8.4 / (len(maps) + 1) + 0.4)
+    figure = blank(figure, WIDTH / (len(maps) + 1) + 0.4)
     axes = figure.subplots(1, len(maps) + 1)
     show(axes[0], picture, "picture")
-    for one, (title, assignment) in zip(axes[1:], maps.items(), strict=True):
-        show(one, certainty(assignment), title)
+    for panel, (title, assignment) in zip(axes[1:], maps.items(), strict=True):
+        show(panel, certainty(assignment), title)
     return figure
 
 
@@ -229,12 +229,12 @@ def _cluster_maps(panel: SubFigure, assignment: np.ndarray) -> None:
     columns = {1: 1, 2: 1, 3: 2, 4: 2}.get(clusters, 3 if clusters < 10 else 4)
     axes = panel.subplots(-(-clusters // columns), columns, squeeze=False).ravel()
     patches = np.bincount(assignment.argmax(-1).ravel(), minlength=clusters)
-    for k, one in enumerate(axes):
+    for k, cluster in enumerate(axes):
         if k >= clusters:
-            one.set_axis_off()
+            cluster.set_axis_off()
             continue
-        show(one, assignment[..., k], f"{k + 1}: {patches[k]}", vmin=0, vmax=1, cmap="viridis")
-        for spine in one.spines.values():
+        show(cluster, assignment[..., k], f"{k + 1}: {patches[k]}", vmin=0, vmax=1, cmap="viridis")
+        for spine in cluster.spines.values():
             spine.set(color=ON_WHITE[k], linewidth=3)
     bar = panel.colorbar(axes[0].images[0], ax=list(axes), location="bottom", shrink=0.8, aspect=30)
     bar.set_label("share in cluster (number: patches it leads)")
