@@ -32,8 +32,8 @@ from deepcut_lib.lessons.backbone_comparison.figures import (
 )
 from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.common.figures import patch_at
-from deepcut_lib.lessons.localization.explorer import true_box
-from deepcut_lib.metrics import mask_iou
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_of, mask_iou
 from deepcut_lib.segmentation import Segmentation, segment
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, pixels, same_picture
@@ -158,7 +158,7 @@ def test_clusters_are_coloured_from_the_largest(found: Segmentation) -> None:
 def test_scores_and_shares_stand_above_each_half(found: Segmentation) -> None:
     picture = load_image(DATA / "images/bird_01.jpg")
     truth = np.asarray(Image.open(DATA / "masks/bird_01.png")) > 127
-    box = true_box(DATA / "masks/bird_01.png")
+    box = box_of(read_mask(DATA / "masks/bird_01.png"))
     figure = two_backbones(picture, [found, found], (0.5, 0.5), truth=truth, true_box=box, alpha=3.0)
     texts = [text.get_text() for text in figure.texts]
     assert texts.count("pixels") == 2

@@ -15,8 +15,7 @@ from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.pictures import MaskedPictures
 from deepcut_lib.lessons.localization.figures import localization_figure
 from deepcut_lib.localization import localize
-from deepcut_lib.masks import read_mask
-from deepcut_lib.metrics import Box, box_of
+from deepcut_lib.metrics import box_of
 
 RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "more than two edges (paper)": paper_rule,
@@ -31,19 +30,6 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "CC, up to 10 clusters": {"objective": "cc"},
 }
 """Options of `localize` by name."""
-
-
-def true_box(mask: Path) -> Box:
-    """The box round everything that a mask's file holds, the far edges exclusive.
-
-    Raises:
-        ImageError: the mask cannot be read.
-        ValueError: the mask is empty.
-    """
-    box = box_of(read_mask(mask))
-    if box is None:
-        raise ValueError(f"{mask}: the mask is empty, so there is no true box")
-    return box
 
 
 def explore_localization(data: Path, backbone: Backbone) -> Explorer:
