@@ -24,14 +24,13 @@ from deepcut_lib import __version__
 from deepcut_lib import arguments as take
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.features import PatchFeatures, upsample
-from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.files import printable, sha256, write_whole
 from deepcut_lib.folder import (
     PART_FILES,
     THUMBNAILS,
     encoded,
     find_pictures,
     own_failure,
-    printable,
     report,
     write_results,
 )

@@ -249,8 +249,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         generators, starts = self._starts(in_channels)
         # Drawing the starts has moved the generators: what follows, the dropout, begins here for every chunk
         states = [generator.get_state() for generator in generators]
-        # A chunk of B pictures keeps B n×n matrices of four-byte affinities at hand. The R starts of a picture
-        # are not counted: they share its W, and their own numbers, n×(hidden + K), are small beside it
+        # A chunk of B pictures keeps B n×n matrices of four-byte affinities at hand. A picture's R starts
+        # do not count: they share its W, and their own numbers, n×(hidden + K), are small beside it
         together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
         if callable(self.objective):
             together = 1  # it is written for one graph

@@ -31,9 +31,9 @@ from deepcut_lib.lessons.backbone_comparison.figures import (
     two_backbones,
 )
 from deepcut_lib.lessons.common.explorer import Explorer
-from deepcut_lib.lessons.features.figures import patch_at
-from deepcut_lib.lessons.localization.explorer import true_box
-from deepcut_lib.metrics import mask_iou
+from deepcut_lib.lessons.common.figures import patch_at
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_of, mask_iou
 from deepcut_lib.recipe import CENTRED_RECIPE
 from deepcut_lib.segmentation import Segmentation, segment
 from tests.conftest import DATA
@@ -159,7 +159,7 @@ def test_clusters_are_coloured_from_the_largest(found: Segmentation) -> None:
 def test_scores_and_shares_stand_above_each_half(found: Segmentation) -> None:
     picture = load_image(DATA / "images/bird_01.jpg")
     truth = np.asarray(Image.open(DATA / "masks/bird_01.png")) > 127
-    box = true_box(DATA / "masks/bird_01.png")
+    box = box_of(read_mask(DATA / "masks/bird_01.png"))
     figure = two_backbones(picture, [found, found], (0.5, 0.5), truth=truth, true_box=box, alpha=3.0)
     texts = [text.get_text() for text in figure.texts]
     assert texts.count("pixels") == 2
@@ -208,7 +208,7 @@ def expected(
         ready,
         place,
         truth=np.asarray(Image.open(mask)) > 127 if known else None,
-        true_box=true_box(mask) if known else None,
+        true_box=box_of(read_mask(mask)) if known else None,
         alpha=alpha,
     )
 

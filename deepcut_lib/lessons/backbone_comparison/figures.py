@@ -8,18 +8,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from deepcut_lib.comparison import BackboneScores
 from deepcut_lib.features import pca_rgb, upsample
 from deepcut_lib.graphs import Graph, cc_graph
-from deepcut_lib.lessons.features.figures import SIGNED, Place, patch_at, patch_box, similarity_map
+from deepcut_lib.lessons.common.figures import Place, frame_patch, patch_at, similarity_map
 from deepcut_lib.metrics import Box, box_iou, mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.pictures import label_picture, overlay
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import PALETTE, SIGNED
 from deepcut_lib.segmentation import Segmentation
 
 Colour = tuple[float, float, float] | str
@@ -308,7 +307,7 @@ def two_backbones(
             signed = {"cmap": SIGNED.cmap, "norm": SIGNED.norm} if index == 3 else {}
             show(axes, panel, title, **signed)
             axes.title.set_fontsize(10)
-            _frame(axes, patch_box(one.features, patch))
+            frame_patch(axes, one.features, patch, linewidth=1.5)
     bar = figure.add_axes((0.36, 0.047, 0.28, 0.02))
     figure.colorbar(SIGNED, cax=bar, orientation="horizontal", ticks=[-1, 0, 1])
     figure.text(0.35, 0.045, "cosine similarity", fontsize=10, ha="right")
@@ -385,9 +384,3 @@ def _handle(label: str, colour: Colour, marker: str, fill: Colour | None = None)
     return Line2D(
         [], [], linestyle="none", marker=marker, color=colour, markerfacecolor=face, markersize=8, label=label
     )
-
-
-def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
-    x, y, width, height = box
-    for colour, line in (("white", 3), ("black", 1.5)):
-        axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))
