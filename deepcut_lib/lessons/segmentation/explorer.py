@@ -49,8 +49,8 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         chosen = remembering(backbone, stride)
         side = "default" if size == "usual" else round(chosen.size * SIZES[size])
         shown, truth = read(picture)
-        found = segment(shown, backbone=chosen, size=side, **options)
-        return segmentation_figure(shown, found, truth, figure=figure)
+        segmentation = segment(shown, backbone=chosen, size=side, **options)
+        return segmentation_figure(shown, segmentation, truth, figure=figure)
 
     recipe = backbone.recipe
     names = list(dict.fromkeys([backbone.name, *OFFLINE]))
