@@ -17,9 +17,10 @@ from torch.nn import functional
 from deepcut_lib.backbones import load_backbone
 from deepcut_lib.features import PatchFeatures, normalize, upsample
 from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.common.figures import patch_at, patch_box, similarity_map
 from deepcut_lib.lessons.features import checks
 from deepcut_lib.lessons.features.explorer import explore_similarity
-from deepcut_lib.lessons.features.figures import patch_at, patch_box, similarity_figure, similarity_map
+from deepcut_lib.lessons.features.figures import similarity_figure
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, pixels, same_picture
 

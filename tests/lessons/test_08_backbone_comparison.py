@@ -31,7 +31,7 @@ from deepcut_lib.lessons.backbone_comparison.figures import (
     two_backbones,
 )
 from deepcut_lib.lessons.common.explorer import Explorer
-from deepcut_lib.lessons.features.figures import patch_at
+from deepcut_lib.lessons.common.figures import patch_at
 from deepcut_lib.lessons.localization.explorer import true_box
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.segmentation import Segmentation, segment

@@ -16,8 +16,8 @@ from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
 from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
 from deepcut_lib.lessons.common.pictures import MaskedPictures
-from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box
 from deepcut_lib.metrics import box_of
 from deepcut_lib.segmentation import Segmentation, cut
 

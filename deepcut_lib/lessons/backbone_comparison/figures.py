@@ -8,14 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
 from deepcut_lib.clustering import by_size
 from deepcut_lib.features import pca_rgb, upsample
 from deepcut_lib.graphs import Graph, cc_graph
-from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box, similarity_map
+from deepcut_lib.lessons.common.figures import Place, frame_patch, patch_at, similarity_map
 from deepcut_lib.metrics import Box, box_iou, mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.pictures import label_picture, overlay
@@ -263,6 +262,7 @@ def two_backbones(
     figure.set_layout_engine("none")
     for half, segmentation in enumerate(segmentations):
         features = segmentation.features
+        patch = patch_at(features, place)
         left = 0.01 + 0.5 * half
         figure.text(left, 0.955, features.backbone, fontsize=12, weight="bold")
         figure.text(left, 0.905, _shares(segmentation, alpha), fontsize=10)
@@ -280,7 +280,7 @@ def two_backbones(
             signed = {"cmap": SIGNED.cmap, "norm": SIGNED.norm} if index == 3 else {}
             show(axes, panel, title, **signed)
             axes.title.set_fontsize(10)
-            _frame(axes, patch_box(features, patch_at(features, place)))
+            frame_patch(axes, features, patch, linewidth=1.5)
     bar = figure.add_axes((0.36, 0.047, 0.28, 0.02))
     figure.colorbar(SIGNED, cax=bar, orientation="horizontal", ticks=[-1, 0, 1])
     figure.text(0.35, 0.045, "cosine similarity", fontsize=10, ha="right")
@@ -355,9 +355,3 @@ def _handle(label: str, colour: Colour, marker: str, fill: Colour | None = None)
     return Line2D(
         [], [], linestyle="none", marker=marker, color=colour, markerfacecolor=face, markersize=8, label=label
     )
-
-
-def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
-    x, y, width, height = box
-    for colour, line in (("white", 3), ("black", 1.5)):
-        axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))

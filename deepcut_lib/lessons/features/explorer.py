@@ -14,8 +14,9 @@ from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
 from deepcut_lib.lessons.common.pictures import check_some
-from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box, similarity_figure
+from deepcut_lib.lessons.features.figures import similarity_figure
 
 
 def explore_similarity(
