@@ -1,6 +1,5 @@
 """The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
 
-import math
 import numbers
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -18,8 +17,13 @@ from deepcut_lib.features import float32
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.losses import cc_loss, ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
+from deepcut_lib.parameters import check_positive, check_whole
 
 Loss: TypeAlias = Callable[[Graph, Tensor], Tensor]
+
+Objective: TypeAlias = Literal["ncut", "cc"] | Loss
+
+Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
 
 DENSE_BYTES = 512 * 2**20
 """``memory="auto"`` stores W up to this size, n = 11,585 patches; beyond, rows are made tile by tile."""
@@ -54,7 +58,7 @@ def _outside_modes(method: Callable[_Given, _Result]) -> Callable[_Given, _Resul
     return run
 
 
-def stores_affinity(n: int, memory: str = "auto") -> bool:
+def stores_affinity(n: int, memory: Memory = "auto") -> bool:
     """Whether W of n patches is stored ("dense"), or made tile by tile ("matrix-free"); "auto" is by size."""
     return memory == "dense" or (memory == "auto" and 4 * n**2 <= DENSE_BYTES)
 
@@ -95,7 +99,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
     def __init__(
         self,
         n_clusters: int = 2,
-        objective: Literal["ncut", "cc"] | Loss = "ncut",
+        objective: Objective = "ncut",
         alpha: float = 3.0,
         epochs: int = 10,
         learning_rate: float = 1e-3,
@@ -106,7 +110,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         n_init: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = 0,
-        memory: Literal["auto", "dense", "matrix-free"] = "auto",
+        memory: Memory = "auto",
     ) -> None:
         self.n_clusters = n_clusters
         self.objective = objective
@@ -223,6 +227,20 @@ class DeepCut(ClusterMixin, BaseEstimator):
         with torch.no_grad():
             assignment = network(self._propagate(features.unsqueeze(0)))
         return assignment[0, 0].argmax(-1).cpu().numpy()
+
+    def restore(self, weights: Weights) -> Self:
+        """Take up a network that was fitted before, so that `predict` works.
+
+        Args:
+            weights: the six tensors of an estimator's `weights_`.
+
+        Raises:
+            ValueError: their sizes do not fit each other or `n_clusters`.
+        """
+        in_channels = weights["gcn_weight"].shape[-1] if "gcn_weight" in weights else 0
+        self.weights_ = check_weights(weights, in_channels, self.n_clusters)
+        self.n_features_in_ = in_channels
+        return self
 
     def _solve(self, fitted: list[Self], features: Tensor) -> None:
         """Optimise B×n×d features, as many pictures at a time as fit the memory; fill in the estimators."""
@@ -350,35 +368,6 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((first, -counts))
     return order.argsort()[inverse.reshape(labels.shape)]
-
-
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    """A parameter that must be a whole number, of Python's or NumPy's.
-
-    Raises:
-        ValueError: it is none, or out of range; the message names it.
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        kind = "" if whole else "a whole number, "
-        limit = "" if most is None else f" and at most {most}"
-        raise ValueError(f"{name} must be {kind}at least {least}{limit}, not {value!r}")
-    return int(value)  # type: ignore[call-overload]
-
-
-def check_positive(name: str, value: object) -> float:
-    """A parameter that must be a positive, finite number.
-
-    Raises:
-        ValueError: it is not; the message names it.
-    """
-    try:
-        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # a whole number beyond all floats
-        number = math.inf
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be positive and finite, not {value!r}")
-    return number
 
 
 def optimise(

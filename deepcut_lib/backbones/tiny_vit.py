@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone
+from deepcut_lib.backbones.backbone import Backbone
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.errors import CheckpointError
+from deepcut_lib.recipe import CENTRED_RECIPE
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 

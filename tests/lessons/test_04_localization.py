@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from deepcut_lib import PatchFeatures, load_backbone
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.baselines import tokencut
 from deepcut_lib.features import normalize
@@ -30,6 +29,7 @@ from deepcut_lib.lessons.localization import explorer as widgets
 from deepcut_lib.lessons.localization import figures as plots
 from deepcut_lib.localization import localize
 from deepcut_lib.metrics import box_iou, corloc
+from deepcut_lib.recipe import Recipe
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 
@@ -107,9 +107,10 @@ def test_the_rival_gets_the_features_that_are_clustered(
     lesson: dict[str, Any], generator: torch.Generator
 ) -> None:
     features = PatchFeatures(torch.rand(12, 5, generator=generator), (3, 4), None, (30, 40), "made")
-    clustered = lesson["as_clustered"](features, Recipe(normalized=True))
+    clustered = lesson["as_clustered"](features, Recipe(centred=True))
     assert torch.equal(clustered.values, normalize(features.values))
-    assert lesson["as_clustered"](features, Recipe(normalized=False)) is features
+    plain = lesson["as_clustered"](features, Recipe(centred=False))
+    assert torch.equal(plain.values, features.values)
 
 
 # The explorer and its parts

@@ -185,7 +185,7 @@ def expected(backbone: Any, k: int, mode: Any, two_stage: bool, chosen: int) -> 
     options: dict[str, Any] = {"epochs": 10, "learning_rate": recipe.learning_rate}
     if two_stage:
         where, options = [one.foreground for one in cut(features, recipe=recipe)], {}
-    parts = find_parts(features, where, k, mode=mode, normalized=recipe.normalized, **options)
+    parts = find_parts(features, where, k, mode=mode, recipe=recipe, **options)
     names = [path.stem for path in PICTURES]
     return parts_view(pictures, parts, names, chosen, label_agreement(parts))
 

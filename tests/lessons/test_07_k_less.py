@@ -229,7 +229,7 @@ def explorer(vectors: Tensor) -> Explorer:
 
 def expected(vectors: Tensor, chosen: np.ndarray, alpha: float, **options: Any) -> Figure:
     labels = cluster_vectors(vectors[chosen], alpha=alpha, **options).labels
-    heading = summary(vectors[chosen], labels, CATEGORIES[chosen], alpha, normalized=True)
+    heading = summary(vectors[chosen], labels, CATEGORIES[chosen], alpha, centred=True)
     return groups_figure([thumbnail(PATHS[i]) for i in chosen], labels, CATEGORIES[chosen], heading)
 
 
@@ -267,10 +267,10 @@ def test_an_unavailable_backbone_is_named(explorer: Explorer, monkeypatch: pytes
 def test_the_heading_counts_what_the_lesson_counts(lesson: dict[str, Any], vectors: Tensor) -> None:
     labels = np.zeros(len(PATHS), int)
     negative = float(cc_graph(lesson["prepare"](vectors), 12).negative_share())
-    text = summary(vectors, labels, CATEGORIES, 12, normalized=True)
+    text = summary(vectors, labels, CATEGORIES, 12, centred=True)
     assert text.startswith("alpha 12: 1 group of 15 pictures · purity 0.20 · NMI 0.00")
     assert f"{negative:.0%} of W negative" in text
-    raw = summary(vectors, labels, CATEGORIES, 12, normalized=False)
+    raw = summary(vectors, labels, CATEGORIES, 12, centred=False)
     assert f"{float(cc_graph(vectors, 12).negative_share()):.0%}" in raw
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from deepcut_lib import load_backbone, losses
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Extracted
+from deepcut_lib.backbones.backbone import Extracted
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.graphs import Graph, cc_graph
 from deepcut_lib.images import load_image
@@ -34,6 +34,7 @@ from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.common.figures import patch_at
 from deepcut_lib.lessons.localization.explorer import true_box
 from deepcut_lib.metrics import mask_iou
+from deepcut_lib.recipe import CENTRED_RECIPE
 from deepcut_lib.segmentation import Segmentation, segment
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, pixels, same_picture
@@ -193,12 +194,12 @@ def expected(
 ) -> Any:
     path = DATA / "images" / f"{picture}.jpg"
     mask = DATA / "masks" / f"{picture}.png"
-    options: dict[str, Any] = {"learning_rate": 5e-3, "n_init": 4, "normalized": True, **cut}
+    options: dict[str, Any] = {"learning_rate": 5e-3, "n_init": 4, "centred": True, **cut}
     if alpha is not None:
         options["alpha"] = alpha
     results = [segment(path, backbone=one, size=SIDE * one.patch_size, **options) for one in two.values()]
     ready = [
-        Segmentation(**{**vars(one), "features": prepared(one.features, centred=options["normalized"])})
+        Segmentation(**{**vars(one), "features": prepared(one.features, centred=options["centred"])})
         for one in results
     ]
     known = mask.exists()

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from torch.nn import functional
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Recipe
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
@@ -19,6 +18,7 @@ from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
 from deepcut_lib.lessons.common.pictures import MaskedPictures
 from deepcut_lib.metrics import box_of
+from deepcut_lib.recipe import CENTRED_RECIPE, Recipe
 from deepcut_lib.segmentation import Segmentation, cut
 
 ALPHAS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -72,7 +72,7 @@ def explore_backbones(
     @lru_cache(maxsize=64)
     def find(name: str, picture: str, centred: bool, objective: str, k: int, alpha: float) -> Segmentation:
         ready = prepared(extract(name, picture), centred=centred)
-        chosen = replace(recipe, normalized=False)
+        chosen = replace(recipe, centred=False)
         if objective == "cc":
             return cut([ready], recipe=chosen, objective="cc", alpha=alpha)[0]
         return cut([ready], recipe=chosen, n_clusters=k)[0]

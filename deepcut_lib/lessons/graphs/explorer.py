@@ -56,16 +56,16 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
         return backbone(picture, cls=False)
 
     @cache
-    def graph_of(picture: Path, normalized: bool) -> tuple[Tensor, np.ndarray]:
+    def graph_of(picture: Path, centred: bool) -> tuple[Tensor, np.ndarray]:
         values = features_of(picture).values.cpu()
-        if normalized:
+        if centred:
             values = normalize(values)
         return values, fiedler_vector(ncut_graph(values).affinity)[1]
 
     def draw(
-        *, figure: Any, picture: Path, normalized: bool, row: int, column: int, threshold: float, alpha: float
+        *, figure: Any, picture: Path, centred: bool, row: int, column: int, threshold: float, alpha: float
     ) -> None:
-        values, vector = graph_of(picture, normalized)
+        values, vector = graph_of(picture, centred)
         signed, kept = relative_affinities(values, threshold, alpha)
         graph_view(
             load_image(picture), features_of(picture), signed, kept, vector, (row, column), figure=figure
@@ -80,8 +80,8 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
         h = w = 0
     controls = {
         "picture": Dropdown(options=list(files.items()), description="picture", **sized(220)),
-        "normalized": Checkbox(
-            backbone.recipe.normalized, description="centred features", indent=False, **sized(150)
+        "centred": Checkbox(
+            backbone.recipe.centred, description="centred features", indent=False, **sized(150)
         ),
         "row": IntText(h // 2, description="row", **sized(120)),
         "column": IntText(w // 2, description="column", **sized(120)),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
-from deepcut_lib.features import PatchFeatures, normalize
+from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
@@ -85,7 +85,7 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
     def seen(path: Path) -> tuple[Image.Image, PatchFeatures, Tensor]:
         picture = load_image(path)
         features = backbone(picture, cls=False)
-        values = normalize(features.values) if recipe.normalized else features.values
+        values = recipe.prepare(features.values)
         picture.thumbnail((320, 320))
         return picture, features, values.cpu()
 

@@ -56,16 +56,16 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     @cache
     def parts_of_all(k: int, mode: Mode, two_stage: bool) -> list[Parts]:
         if two_stage:
-            return find_parts(features(), foregrounds(), k, mode=mode, normalized=recipe.normalized)
+            return find_parts(features(), foregrounds(), k, mode=mode, recipe=recipe)
         everything = [np.ones(of_picture.grid, bool) for of_picture in features()]
         return find_parts(
             features(),
             everything,
             k,
             mode=mode,
+            recipe=recipe,
             epochs=10,
             learning_rate=recipe.learning_rate,
-            normalized=recipe.normalized,
         )
 
     def draw(*, figure: Figure, k: int, mode: Mode, two_stage: bool, picture: int) -> Figure:

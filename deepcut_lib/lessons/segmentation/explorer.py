@@ -68,7 +68,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         "learning_rate": FloatText(value=recipe.learning_rate, step=1e-3, description="rate", **sized(110)),
         "n_init": IntText(value=recipe.n_init, description="starts", **sized(94)),
         "random_state": IntText(value=0, description="seed", **sized(94)),
-        "normalized": Checkbox(value=recipe.normalized, description="centred", indent=False, **sized(78)),
+        "centred": Checkbox(value=recipe.centred, description="centred", indent=False, **sized(78)),
         "two_stage": Checkbox(value=False, description="two-stage", indent=False, **sized(88)),
         "refine": Checkbox(value=False, description="solver", indent=False, **sized(66)),
     }
