@@ -40,7 +40,7 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     files = by_name(pictures[:SHOWN])
     names = list(files)
     recipe = backbone.recipe
-    remembering = backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
+    remembering = RememberingBackbone(backbone)
 
     @cache
     def shown() -> list[Image.Image]:

@@ -37,7 +37,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
     @cache
     def remembering(name: str, stride: str) -> RememberingBackbone:
         if (name, stride) == (backbone.name, "usual"):
-            return backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
+            return RememberingBackbone(backbone)
         usual = load_backbone(name)
         return RememberingBackbone(
             usual if stride == "usual" else load_backbone(name, stride=usual.stride // 2)
