@@ -60,7 +60,7 @@ class Networks(nn.Module):
         convolved = torch.baddbmm(self.gcn_bias.flatten(1).unsqueeze(1), propagated, first.mT)
         # Taken apart again: (B, n, R·h) → (B, n, R, h) → (B, R, n, h), the order that the rest keeps
         hidden = _Elu.apply(convolved.unflatten(-1, self.gcn_bias.shape[1:]).movedim(-2, 1))
-        # From here on each network has inputs of its own: products batched over B and R, (…, n, h) → (…, n, m)
+        # From here each network has inputs of its own: products batched over B and R, (…, n, h) → (…, n, m)
         hidden = _Elu.apply(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
         if generators is not None and self.dropout > 0:
             # One mask for each start, shared by the pictures: a result does not depend on its batch

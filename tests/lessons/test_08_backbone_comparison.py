@@ -22,8 +22,8 @@ from deepcut_lib.images import load_image
 from deepcut_lib.lessons.backbone_comparison import checks
 from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones, prepared
 from deepcut_lib.lessons.backbone_comparison.figures import (
+    BackboneOutcome,
     Curve,
-    Outcome,
     clusters_figure,
     dose_figure,
     gap_figure,
@@ -111,9 +111,9 @@ def test_levels_are_one_block_of_the_default_backbone(lesson: SimpleNamespace) -
 # Figures
 
 
-def outcome(name: str, centred: bool, shift: float = 0.0) -> Outcome:
+def outcome(name: str, centred: bool, shift: float = 0.0) -> BackboneOutcome:
     row = np.linspace(0.2, 0.6, 4)
-    return Outcome(name, centred, row / 2, row, row * 10, row, row + shift, row, row - shift)
+    return BackboneOutcome(name, centred, row / 2, row, row * 10, row, row + shift, row, row - shift)
 
 
 def test_outcomes_and_gaps_are_drawn_at_their_means() -> None:
