@@ -207,7 +207,7 @@ def expected(
         ready,
         place,
         truth=np.asarray(Image.open(mask)) > 127 if known else None,
-        true_box=true_box(mask) if known else None,
+        true_box=box_of(read_mask(mask)) if known else None,
         alpha=alpha,
     )
 
