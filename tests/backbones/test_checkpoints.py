@@ -499,10 +499,10 @@ def test_auto_never_fails(error, monkeypatch, capsys):
         raise error
 
     monkeypatch.delenv("DEEPCUT_BACKBONE", raising=False)
-    for broken in ("is_cached", "load_vit"):
+    for look_up in (fail, lambda name: True):
         with monkeypatch.context() as patched:
-            patched.setattr(registry, "is_cached", lambda name: True)
-            patched.setattr(registry, broken, fail)
+            patched.setattr(registry, "is_cached", look_up)
+            patched.setitem(registry.REGISTERED, "dino_vits8", (fail, "the paper's"))
             assert registry.load_backbone().name == "effnet_lite0"
         notice = capsys.readouterr().err
         assert len(notice.splitlines()) == 1
