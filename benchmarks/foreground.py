@@ -15,12 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from deepcut_lib import Segmentation, load_backbone
-from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.datasets.masked import pictures_and_masks
 from deepcut_lib.features import upsample
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
+from deepcut_lib.recipe import PUBLISHED_RECIPE
 from deepcut_lib.segmentation import cut
 
 CLUSTERS = (2, 3, 4, 5)

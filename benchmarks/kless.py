@@ -23,7 +23,7 @@ from deepcut_lib import load_backbone
 from deepcut_lib.baselines import connected_components, spectral
 from deepcut_lib.graphs import cc_graph, ncut_graph
 from deepcut_lib.images import find_images
-from deepcut_lib.kless import ALPHA_NORMALIZED, centre_vectors, cluster_vectors, picture_vector
+from deepcut_lib.kless import ALPHA_CENTRED, centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.metrics import ClusterScores, cluster_scores
 
 CLASSES = ("Topwear", "Shoes", "Bags", "Eyewear", "Belts")
@@ -52,10 +52,10 @@ def cluster_by_all(vectors: Tensor, count: int, seed: int) -> dict[str, np.ndarr
         "connected components, W > 0 of Eq. 5, vectors as they are": connected_components(
             cc_graph(vectors, 1e9)
         ),
-        "connected components, W > 0 of Eq. 7": connected_components(cc_graph(prepared, ALPHA_NORMALIZED)),
+        "connected components, W > 0 of Eq. 7": connected_components(cc_graph(prepared, ALPHA_CENTRED)),
         "spectral, k by eigengap": spectral(ncut_graph(prepared), random_state=seed),
         "k-means told k": KMeans(count, n_init=10, random_state=seed).fit_predict(prepared.numpy()),
-        f"DeepCut, CC, α={ALPHA_NORMALIZED:g}": cluster_vectors(vectors, random_state=seed).labels,
+        f"DeepCut, CC, α={ALPHA_CENTRED:g}": cluster_vectors(vectors, random_state=seed).labels,
     }
 
 

@@ -62,17 +62,14 @@ def agreement(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
     features = [backbone(path, cls=False) for path, _ in pairs]
     judges = [load_backbone(JUDGE)(path, cls=False) for path, _ in pairs]
     inside = [_on_grid(_mask(*pair), one) for pair, one in zip(pairs, features, strict=True)]
-    rows = [
-        foreground_rows(one, where, normalized=backbone.recipe.normalized)
-        for one, where in zip(features, inside, strict=True)
-    ]
+    rows = [foreground_rows(one, where, backbone.recipe) for one, where in zip(features, inside, strict=True)]
 
     def laid_out(labels: list[np.ndarray]) -> list[Parts]:
         return [to_parts(*each) for each in zip(features, inside, labels, strict=True)]
 
     methods: dict[str, Callable[[int], list[Parts]]] = {
         f"DeepCut, {mode}": lambda seed, mode=mode: find_parts(
-            features, inside, K, mode=mode, normalized=backbone.recipe.normalized, random_state=seed
+            features, inside, K, mode=mode, recipe=backbone.recipe, random_state=seed
         )
         for mode in MODES
     }

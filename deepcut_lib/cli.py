@@ -24,14 +24,13 @@ from deepcut_lib.cli_sets import (
 from deepcut_lib.doctor import run_doctor
 from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.evaluation import command as evaluation
-from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.files import printable, sha256, write_whole
 from deepcut_lib.folder import (
     FILES,
     Row,
     find_pictures,
     kept_results,
     own_failure,
-    printable,
     report,
     write_results,
 )

@@ -24,14 +24,13 @@ from deepcut_lib import __version__
 from deepcut_lib import arguments as take
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.features import PatchFeatures, upsample
-from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.files import printable, sha256, write_whole
 from deepcut_lib.folder import (
     PART_FILES,
     THUMBNAILS,
     encoded,
     find_pictures,
     own_failure,
-    printable,
     report,
     write_results,
 )
@@ -41,7 +40,8 @@ from deepcut_lib.kless import PICTURE_SIZE, ImageClusters, cluster_vectors, pict
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.parts import MODES, Parts, find_parts
 from deepcut_lib.plots import PALETTE
-from deepcut_lib.segmentation import CC_CLUSTERS, segment
+from deepcut_lib.recipe import CC_CLUSTERS
+from deepcut_lib.segmentation import segment
 
 Arrays = dict[str, np.ndarray]
 
@@ -104,7 +104,7 @@ def run_parts(options: argparse.Namespace) -> int:
             options.k,
             mode=options.mode.replace("-", " "),
             epochs=options.epochs,
-            normalized=backbone.recipe.normalized,
+            recipe=backbone.recipe,
             random_state=options.seed,
         )
         found = dict(zip(rows, parts, strict=True))
@@ -152,7 +152,7 @@ def run_cluster(options: argparse.Namespace) -> int:
         alpha=options.alpha,
         max_clusters=options.k,
         epochs=options.epochs,
-        normalized=backbone.recipe.normalized,
+        centred=backbone.recipe.centred,
         device=str(backbone.device),
         random_state=options.seed,
     )

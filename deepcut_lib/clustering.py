@@ -1,6 +1,5 @@
 """The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
 
-import math
 import numbers
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -18,8 +17,13 @@ from deepcut_lib.features import float32
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.losses import cc_loss, ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
+from deepcut_lib.parameters import check_positive, check_whole
 
 Loss: TypeAlias = Callable[[Graph, Tensor], Tensor]
+
+Objective: TypeAlias = Literal["ncut", "cc"] | Loss
+
+Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
 
 DENSE_BYTES = 512 * 2**20
 """``memory="auto"`` stores W up to this size, n = 11,585 patches; beyond, rows are made tile by tile."""
@@ -54,7 +58,7 @@ def _outside_modes(method: Callable[_Given, _Result]) -> Callable[_Given, _Resul
     return run
 
 
-def stores_affinity(n: int, memory: str = "auto") -> bool:
+def stores_affinity(n: int, memory: Memory = "auto") -> bool:
     """Whether W of n patches is stored ("dense"), or made tile by tile ("matrix-free"); "auto" is by size."""
     return memory == "dense" or (memory == "auto" and 4 * n**2 <= DENSE_BYTES)
 
@@ -95,7 +99,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
     def __init__(
         self,
         n_clusters: int = 2,
-        objective: Literal["ncut", "cc"] | Loss = "ncut",
+        objective: Objective = "ncut",
         alpha: float = 3.0,
         epochs: int = 10,
         learning_rate: float = 1e-3,
@@ -106,7 +110,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         n_init: int = 1,
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = 0,
-        memory: Literal["auto", "dense", "matrix-free"] = "auto",
+        memory: Memory = "auto",
     ) -> None:
         self.n_clusters = n_clusters
         self.objective = objective
@@ -150,7 +154,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if features.ndim != 3:
             raise ValueError(f"fit_batch takes B×n×d features, not a tensor of shape {tuple(features.shape)}")
         fitted = [clone(self) for _ in features]
-        rows = [one._validate(x, reset=True) for one, x in zip(fitted, features, strict=True)]
+        rows = [copy._validate(x, reset=True) for copy, x in zip(fitted, features, strict=True)]
         if rows:
             self._solve(fitted, torch.stack(rows))
         return fitted
@@ -224,12 +228,29 @@ class DeepCut(ClusterMixin, BaseEstimator):
             assignment = network(self._propagate(features.unsqueeze(0)))
         return assignment[0, 0].argmax(-1).cpu().numpy()
 
+    def restore(self, weights: Weights) -> Self:
+        """Take up a network that was fitted before, so that `predict` works.
+
+        Args:
+            weights: the six tensors of an estimator's `weights_`.
+
+        Raises:
+            ValueError: their sizes do not fit each other or `n_clusters`.
+        """
+        in_channels = weights["gcn_weight"].shape[-1] if "gcn_weight" in weights else 0
+        self.weights_ = check_weights(weights, in_channels, self.n_clusters)
+        self.n_features_in_ = in_channels
+        return self
+
     def _solve(self, fitted: list[Self], features: Tensor) -> None:
         """Optimise B×n×d features, as many pictures at a time as fit the memory; fill in the estimators."""
         _, n, in_channels = features.shape
         self._check_parameters(n)
         generators, starts = self._starts(in_channels)
+        # Drawing the starts has moved the generators: what follows, the dropout, begins here for every chunk
         states = [generator.get_state() for generator in generators]
+        # A chunk of B pictures keeps B n×n matrices of four-byte affinities at hand. A picture's R starts
+        # do not count: they share its W, and their own numbers, n×(hidden + K), are small beside it
         together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
         if callable(self.objective):
             together = 1  # it is written for one graph
@@ -239,17 +260,18 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 generator.set_state(state)  # every picture meets the same dropout
             graph, loss = self._graph(chunk)
             networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
+            # Â F does not change while the weights do: once for a chunk, not once an epoch
             propagated = graph.propagate(graph.features)
             losses = optimise(networks, graph, propagated, loss, self.epochs, self.learning_rate, generators)
             with torch.no_grad():
-                assignment = networks(propagated)
+                assignment = networks(propagated)  # (B, R, n, K), after the last step and without dropout
                 best = [0] * len(chunk)
-                if self.n_init > 1:
+                if self.n_init > 1:  # the losses of epochs are from before their steps
                     best = loss(graph, assignment).argmin(dim=1).tolist()
             for i, start in enumerate(best):
-                one = fitted[first + i]
-                one._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
-                one.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
+                copy = fitted[first + i]
+                copy._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+                copy.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
         if not (torch.isfinite(assignment).all() and torch.isfinite(losses).all()):
@@ -350,35 +372,6 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((first, -counts))
     return order.argsort()[inverse.reshape(labels.shape)]
-
-
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> int:
-    """A parameter that must be a whole number, of Python's or NumPy's.
-
-    Raises:
-        ValueError: it is none, or out of range; the message names it.
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
-        kind = "" if whole else "a whole number, "
-        limit = "" if most is None else f" and at most {most}"
-        raise ValueError(f"{name} must be {kind}at least {least}{limit}, not {value!r}")
-    return int(value)  # type: ignore[call-overload]
-
-
-def check_positive(name: str, value: object) -> float:
-    """A parameter that must be a positive, finite number.
-
-    Raises:
-        ValueError: it is not; the message names it.
-    """
-    try:
-        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # a whole number beyond all floats
-        number = math.inf
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be positive and finite, not {value!r}")
-    return number
 
 
 def optimise(

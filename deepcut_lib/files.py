@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all, and what they hold."""
+"""Files that appear whole or not at all, what they hold, and what they are called."""
 
 import contextlib
 import hashlib
 import os
 import tempfile
 import time
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from deepcut_lib.errors import DeepCutError
@@ -70,3 +73,17 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def printable(text: object) -> str:
+    """Text that can be printed and stored anywhere: bytes of file names that are no UTF-8 become �."""
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))
+
+
+def short_names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by the shortest that tells them apart: the name without ending, the whole name, or the path."""
+    forms = {path: (path.stem, path.name, str(path)) for path in paths}
+    files_called = Counter(form for own in forms.values() for form in set(own))
+    return {
+        next((form for form in own if files_called[form] == 1), own[-1]): path for path, own in forms.items()
+    }

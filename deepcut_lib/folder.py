@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from deepcut_lib.errors import DeepCutError, ImageError
-from deepcut_lib.files import prepare_folder, sha256, write_whole
+from deepcut_lib.files import prepare_folder, printable, sha256, write_whole
 from deepcut_lib.images import find_images, find_unreadable
 
 Row = dict[str, Any]
@@ -110,11 +109,6 @@ def named(paths: Iterable[Path]) -> dict[str, Path]:
         found[name] = path
         taken.add(name.casefold())
     return found
-
-
-def printable(text: object) -> str:
-    """Text that can be printed and stored anywhere: bytes of file names that are no UTF-8 become �."""
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))
 
 
 def _shortened(name: str) -> str:

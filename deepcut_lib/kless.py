@@ -8,18 +8,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import MOST, DeepCut, by_size, check_whole
-from deepcut_lib.features import PatchFeatures, float32, normalize, upsample
+from deepcut_lib.backbones import Backbone, resolve_backbone
+from deepcut_lib.clustering import MOST, DeepCut, by_size
+from deepcut_lib.features import PatchFeatures, float32, upsample
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import ClusterScores, cluster_scores
-from deepcut_lib.segmentation import CC_CLUSTERS
+from deepcut_lib.parameters import check_whole
+from deepcut_lib.recipe import CC_CLUSTERS, PUBLISHED_RECIPE, Recipe
 
 PICTURE_SIZE = 224
 """Side in pixels that whole pictures are fitted to: what nearly all backbones were trained with."""
@@ -27,11 +29,17 @@ PICTURE_SIZE = 224
 SCALE = 30.0
 """Length that vectors of whole pictures get before they are centred: the scale of the network's input."""
 
-ALPHA_NORMALIZED = 12.0
+ALPHA_CENTRED = 12.0
 """Alpha for centred vectors. Found on half of the pictures of a fashion set, where 11 to 14 were alike."""
 
 ALPHA_RAW = 3.0
 """Alpha for CLS tokens as they are: the paper's."""
+
+EPOCHS = 100
+"""Steps of the optimiser."""
+
+STARTS = 8
+"""Random starts for pictures, of which the one with the least loss is kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +78,11 @@ def cluster_images(
     backbone: str | Backbone = "auto",
     alpha: float | None = None,
     max_clusters: int = CC_CLUSTERS,
-    epochs: int = 100,
-    learning_rate: float = 1e-3,
-    n_init: int = 8,
-    normalized: bool | None = None,
+    centred: bool | None = None,
     size: Size = PICTURE_SIZE,
     device: str = "auto",
     random_state: int = 0,
+    **overrides: Any,
 ) -> ImageClusters:
     """Sort pictures into clusters whose number nobody names (§7).
 
@@ -84,40 +90,54 @@ def cluster_images(
         images: paths, PIL pictures or arrays, of any sizes.
         backbone: a loaded backbone, or a name for `load_backbone`; its CLS tokens are clustered, or pooled
             features where there is no such token.
-        alpha: the k sensitivity, at least 1: the larger, the fewer clusters. By default `ALPHA_NORMALIZED`
-            or, for vectors as they are, `ALPHA_RAW`.
+        alpha: the k sensitivity, at least 1: the larger, the fewer clusters. By default `ALPHA_CENTRED` or,
+            for vectors as they are, `ALPHA_RAW`.
         max_clusters: the most clusters that can be found.
-        epochs: steps of the optimiser.
-        learning_rate: its step size.
-        n_init: random starts, of which the one with the least loss is kept.
-        normalized: see `cluster_vectors`; by default what the backbone's recipe says of its patches.
+        centred: see `centre_vectors`; by default what the backbone's recipe says of its patches.
         size: the size that pictures are fitted to.
         device: where to run, if the backbone is given by name.
         random_state: seed of the starts.
+        **overrides: settings that replace those of `pictures_recipe`, such as ``epochs`` or ``n_init``.
 
     Raises:
         ImageError: a picture cannot be used; the message names it.
         ValueError: there is no picture, or a parameter is out of range.
+        TypeError: there is no such setting.
     """
     if not len(images):
         raise ValueError("there are no pictures to cluster; give at least one")
-    if alpha is not None:
-        _check_alpha(alpha)
-    _model(ALPHA_RAW, max_clusters, epochs, learning_rate, n_init, "cpu", random_state)
-    if isinstance(backbone, str):
-        backbone = load_backbone(backbone, device=device)
+    pictures_recipe(True, alpha, max_clusters, **overrides).estimator("cpu", random_state)
+    backbone = resolve_backbone(backbone, device=device)
     vectors = torch.stack([picture_vector(image, backbone, size=size) for image in images])
     return cluster_vectors(
         vectors,
         alpha=alpha,
         max_clusters=max_clusters,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=n_init,
-        normalized=backbone.recipe.normalized if normalized is None else normalized,
+        centred=backbone.recipe.centred if centred is None else centred,
         device=str(backbone.device),
         random_state=random_state,
+        **overrides,
     )
+
+
+def pictures_recipe(
+    centred: bool, alpha: float | None = None, max_clusters: int = CC_CLUSTERS, **overrides: Any
+) -> Recipe:
+    """How vectors of whole pictures are clustered.
+
+    Args:
+        centred: whether they are prepared by `centre_vectors`; decides the default of alpha.
+        alpha: as for `cluster_images`, like the rest.
+        max_clusters: the most clusters that can be found.
+        **overrides: other settings, see `Recipe`.
+
+    Raises:
+        ValueError: alpha or the number of clusters is out of range.
+        TypeError: there is no such setting.
+    """
+    usual = ALPHA_CENTRED if centred else ALPHA_RAW
+    recipe = Recipe(epochs=EPOCHS, n_init=STARTS, centred=centred)
+    return _without_k(recipe, usual if alpha is None else alpha, max_clusters).but(**overrides)
 
 
 def picture_vector(image: ImageLike, backbone: Backbone, *, size: Size = PICTURE_SIZE) -> Tensor:
@@ -137,17 +157,20 @@ def centre_vectors(vectors: Tensor) -> Tensor:
     return scaled - scaled.mean(0)
 
 
+def prepare_vectors(vectors: Tensor, *, centred: bool) -> Tensor:
+    """Vectors of whole pictures as they are clustered, N×d: by `centre_vectors`, or as they are."""
+    return centre_vectors(vectors) if centred else vectors
+
+
 def cluster_vectors(
     vectors: Tensor | np.ndarray,
     *,
     alpha: float | None = None,
     max_clusters: int = CC_CLUSTERS,
-    epochs: int = 100,
-    learning_rate: float = 1e-3,
-    n_init: int = 8,
-    normalized: bool = True,
+    centred: bool = True,
     device: str | None = None,
     random_state: int = 0,
+    **overrides: Any,
 ) -> ImageClusters:
     """Sort vectors into clusters by correlation clustering (Eq. 7 and 10).
 
@@ -158,12 +181,10 @@ def cluster_vectors(
         vectors: N×d, one for each picture, a tensor or an array.
         alpha: as for `cluster_images`, like the rest.
         max_clusters: the most clusters that can be found.
-        epochs: steps of the optimiser.
-        learning_rate: its step size.
-        n_init: random starts.
-        normalized: prepare them by `centre_vectors`. False takes them as they are.
+        centred: prepare them by `centre_vectors`. False takes them as they are.
         device: where to run; by default where the vectors are.
         random_state: seed of the starts.
+        **overrides: settings that replace those of `pictures_recipe`.
 
     Returns:
         The clusters; one picture is one cluster, and so are pictures that are all the same. Duplicates share
@@ -171,18 +192,17 @@ def cluster_vectors(
 
     Raises:
         ValueError: the vectors are no finite N×d matrix, or a parameter is out of range.
+        TypeError: there is no such setting.
     """
     vectors = float32(vectors)
-    if alpha is None:
-        alpha = ALPHA_NORMALIZED if normalized else ALPHA_RAW
-    where = str(vectors.device) if device is None else device
-    model = _model(alpha, max_clusters, epochs, learning_rate, n_init, where, random_state)
+    recipe = pictures_recipe(centred, alpha, max_clusters, **overrides)
+    model = recipe.estimator(vectors.device if device is None else device, random_state)
     if vectors.ndim != 2 or not len(vectors):
         raise ValueError(f"vectors must be N×d with at least one row, not {tuple(vectors.shape)}")
     if len(vectors) == 1 or (vectors == vectors[0]).all():  # nothing to tell apart
-        return ImageClusters(np.zeros(len(vectors), int), vectors, alpha, None)
-    model.fit(centre_vectors(vectors) if normalized else vectors)
-    return ImageClusters(by_size(model.labels_), vectors, alpha, model)
+        return ImageClusters(np.zeros(len(vectors), int), vectors, recipe.alpha, None)
+    model.fit(prepare_vectors(vectors, centred=centred))
+    return ImageClusters(by_size(model.labels_), vectors, recipe.alpha, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,79 +236,47 @@ def segment_kless(
     image: ImageLike,
     *,
     backbone: str | Backbone = "auto",
+    recipe: Recipe | None = None,
     alpha: float = 3.0,
     max_clusters: int = CC_CLUSTERS,
-    epochs: int = 100,
-    learning_rate: float | None = None,
-    n_init: int | None = None,
-    normalized: bool | None = None,
     size: Size | str = "default",
     device: str = "auto",
     random_state: int = 0,
+    **overrides: Any,
 ) -> KlessSegmentation:
     """Cut one picture into as many regions as its patches ask for (§7, Figure 6).
-
-    Arguments that are None follow the backbone's recipe.
 
     Args:
         image: a path, PIL picture or array.
         backbone: a loaded backbone, or a name for `load_backbone`.
+        recipe: how its features are prepared, and with which step size and how many starts, of which the one
+            with the least loss is kept; by default the backbone's own.
         alpha: the k sensitivity, at least 1: the larger, the fewer regions.
         max_clusters: the most regions that can be found.
-        epochs: steps of the optimiser.
-        learning_rate: its step size.
-        n_init: random starts, of which the one with the least loss is kept.
-        normalized: centre the features over the picture and give them one length before clustering.
         size: the size that the picture is fitted to; by default the backbone's.
         device: where to run, if the backbone is given by name.
         random_state: seed of the starts.
+        **overrides: settings that replace the recipe's; of epochs there are `EPOCHS` unless told here.
 
     Raises:
         ImageError: the picture cannot be used.
         ValueError: a parameter is out of range, or the picture has a single patch.
+        TypeError: there is no such setting.
     """
-    _check_alpha(alpha)
-    if isinstance(backbone, str):
-        backbone = load_backbone(backbone, device=device)
-    recipe = backbone.recipe
+    settings = {"epochs": EPOCHS, **overrides}
+    _without_k(PUBLISHED_RECIPE, alpha, max_clusters).but(**settings).estimator("cpu", random_state)
+    backbone = resolve_backbone(backbone, device=device)
+    recipe = _without_k(recipe or backbone.recipe, alpha, max_clusters).but(**settings)
     features = backbone(load_image(image), size=size, cls=False)
-    values = features.values
-    model = _model(
-        alpha,
-        max_clusters,
-        epochs,
-        recipe.learning_rate if learning_rate is None else learning_rate,
-        recipe.n_init if n_init is None else n_init,
-        str(values.device),
-        random_state,
-    ).fit(normalize(values) if (recipe.normalized if normalized is None else normalized) else values)
+    model = recipe.estimator(features.values.device, random_state).fit(recipe.prepare(features.values))
     return KlessSegmentation(features.to_map(by_size(model.labels_)), features, alpha, model.losses_)
 
 
-def _model(
-    alpha: float,
-    max_clusters: int,
-    epochs: int,
-    learning_rate: float,
-    n_init: int,
-    device: str,
-    random_state: int,
-) -> DeepCut:
-    """The estimator, its parameters checked."""
+def _without_k(recipe: Recipe, alpha: float, max_clusters: int) -> Recipe:
+    """The recipe with correlation clustering as its objective."""
     _check_alpha(alpha)
     check_whole("max_clusters", max_clusters, 1, MOST["n_clusters"])
-    model = DeepCut(
-        max_clusters,
-        "cc",
-        alpha=alpha,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=n_init,
-        device=device,
-        random_state=random_state,
-    )
-    model.check_parameters()
-    return model
+    return recipe.but(objective="cc", alpha=alpha, n_clusters=max_clusters)
 
 
 def _check_alpha(alpha: float) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -11,10 +11,12 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.clustering import MOST, DeepCut, check_whole
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.backbones import Backbone, resolve_backbone
+from deepcut_lib.clustering import MOST, DeepCut
+from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import ImageLike, Size
+from deepcut_lib.parameters import check_whole
+from deepcut_lib.recipe import CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
 from deepcut_lib.segmentation import segment
 
 Mode: TypeAlias = Literal["joint", "sequential", "shared start"]
@@ -22,9 +24,14 @@ Mode: TypeAlias = Literal["joint", "sequential", "shared start"]
 
 MODES: tuple[Mode, ...] = ("joint", "sequential", "shared start")
 
+EPOCHS = 100
+"""Steps of the optimiser on foregrounds: the paper's."""
 
 JOINT_STARTS = 4
 """Random starts of mode "joint", of which the one with the least loss is kept."""
+
+
+_NO_FOREGROUND = "no foreground was found, so there are no parts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +59,40 @@ class Parts:
         return len(np.unique(self.labels[self.labels > 0]))
 
 
+def parts_recipe(recipe: Recipe, k: int = 4, mode: Mode = "joint", **overrides: Any) -> Recipe:
+    """How foregrounds are cut into parts, where pictures are cut by another recipe.
+
+    Args:
+        recipe: the backbone's: what it says of centring holds here, too. Centred over each picture's
+            foreground, features say how a part differs from its own object, which pictures share; centred
+            over all of them, one network sorts whole pictures by what sets them apart.
+        k: how many parts.
+        mode: see `segment_parts`.
+        **overrides: settings other than the paper's, see `Recipe`.
+
+    Raises:
+        ValueError: there is no such mode, or k is out of range.
+        TypeError: there is no such setting.
+    """
+    check_whole("k", k, 1, MOST["n_clusters"])
+    if mode not in MODES:
+        raise ValueError(f"mode must be {', '.join(map(repr, MODES))}, not {mode!r}")
+    # One network may be the best of several starts; networks that share a start must keep to it
+    starts = JOINT_STARTS if mode == "joint" else 1
+    return Recipe(k, epochs=EPOCHS, n_init=starts, centred=recipe.centred).but(**overrides)
+
+
 def segment_parts(
     images: Sequence[ImageLike],
     k: int = 4,
     *,
     mode: Mode = "joint",
     backbone: str | Backbone = "auto",
-    epochs: int = 100,
-    learning_rate: float = 1e-3,
-    normalized: bool | None = None,
+    recipe: Recipe | None = None,
     size: Size | str = "default",
     device: str = "auto",
     random_state: int = 0,
+    **overrides: Any,
 ) -> list[Parts]:
     """Find the same parts in many pictures: cut out the foreground, then cut it into k parts (§3.4).
 
@@ -80,15 +109,12 @@ def segment_parts(
         k: how many parts.
         mode: one of the three.
         backbone: a loaded backbone, or a name for `load_backbone`.
-        epochs: steps of the optimiser on each picture's foreground; in mode "joint" rounds over all.
-        learning_rate: its step size, in the second stage.
-        normalized: centre features over each picture's foreground and give them one length, in the second
-            stage; by default as in the backbone's recipe. What remains is how a part differs from its own
-            object, which pictures share; centred over all of them, one network sorts whole pictures by what
-            sets them apart.
+        recipe: how foregrounds are found; by default the backbone's own.
         size: the size that pictures are fitted to; by default the backbone's.
         device: where to run, if the backbone is given by name.
         random_state: seed of both stages.
+        **overrides: settings that replace those of `parts_recipe`, in the second stage, such as ``epochs``
+            on each picture's foreground, in mode "joint" over all.
 
     Returns:
         One result for each picture, in order. A picture with nothing to cut (see `Segmentation.message`), or
@@ -98,26 +124,31 @@ def segment_parts(
     Raises:
         ImageError: a picture cannot be used; the message names it.
         ValueError: there is no picture, or a parameter is out of range.
+        TypeError: there is no such setting.
     """
-    _model(k, mode, epochs, learning_rate, "cpu", random_state)
+    parts_recipe(PUBLISHED_RECIPE, k, mode, **overrides).estimator("cpu", random_state)
     if not len(images):
         raise ValueError("there are no pictures to find parts in; give at least one")
-    if isinstance(backbone, str):
-        backbone = load_backbone(backbone, device=device)
-    found = [segment(image, backbone=backbone, size=size, random_state=random_state) for image in images]
+    backbone = resolve_backbone(backbone, device=device)
+    recipe = recipe or backbone.recipe
+    segmentations = [
+        segment(image, backbone=backbone, recipe=recipe, size=size, random_state=random_state)
+        for image in images
+    ]
     parts = find_parts(
-        [one.features for one in found],
-        [one.foreground & (one.message == "") for one in found],
+        [segmentation.features for segmentation in segmentations],
+        [segmentation.foreground & (segmentation.message == "") for segmentation in segmentations],
         k,
         mode=mode,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        normalized=backbone.recipe.normalized if normalized is None else normalized,
+        recipe=recipe,
         random_state=random_state,
+        **overrides,
     )
     return [
-        replace(one, message=cut.message) if cut.message and cut.foreground.any() else one
-        for one, cut in zip(parts, found, strict=True)
+        replace(of_picture, message=segmentation.message)
+        if segmentation.message and segmentation.foreground.any()
+        else of_picture
+        for of_picture, segmentation in zip(parts, segmentations, strict=True)
     ]
 
 
@@ -127,10 +158,9 @@ def find_parts(
     k: int = 4,
     *,
     mode: Mode = "joint",
-    epochs: int = 100,
-    learning_rate: float = 1e-3,
-    normalized: bool = True,
+    recipe: Recipe = CENTRED_RECIPE,
     random_state: int = 0,
+    **overrides: Any,
 ) -> list[Parts]:
     """The second stage of `segment_parts`: cut given foregrounds into parts.
 
@@ -139,22 +169,23 @@ def find_parts(
         foregrounds: h×w bool for each, over the patch grid.
         k: how many parts; the rest as for `segment_parts`.
         mode: see there.
-        epochs: steps of the optimiser.
-        learning_rate: its step size.
-        normalized: centre over each picture's foreground.
+        recipe: the backbone's, see `parts_recipe`.
         random_state: seed of the start.
+        **overrides: settings that replace those of `parts_recipe`.
 
     Raises:
         ValueError: numbers of features and foregrounds differ, or a foreground is not over its patch grid; a
             parameter is out of range; or no picture's foreground has enough patches for k parts.
+        TypeError: there is no such setting.
     """
     if len(features) != len(foregrounds) or not len(features):
         raise ValueError(f"{len(foregrounds)} foregrounds for {len(features)} pictures; give one for each")
     foregrounds = [np.asarray(foreground, bool) for foreground in foregrounds]
-    for one, foreground in zip(features, foregrounds, strict=True):
-        if foreground.shape != one.grid:
-            raise ValueError(f"a foreground of shape {foreground.shape} does not fit the grid {one.grid}")
-    model = _model(k, mode, epochs, learning_rate, str(features[0].values.device), random_state)
+    for grid, foreground in zip([of_picture.grid for of_picture in features], foregrounds, strict=True):
+        if foreground.shape != grid:
+            raise ValueError(f"a foreground of shape {foreground.shape} does not fit the grid {grid}")
+    recipe = parts_recipe(recipe, k, mode, **overrides)
+    model = recipe.estimator(features[0].values.device, random_state)
     least = 1 if mode == "joint" else max(k, 2)
     usable = [i for i, foreground in enumerate(foregrounds) if foreground.sum() >= least]
     if not usable and any(foreground.any() for foreground in foregrounds):
@@ -162,14 +193,55 @@ def find_parts(
             f"no foreground has {k} patches, one for each part: give larger pictures, a smaller stride or "
             "fewer parts"
         )
-    rows = [foreground_rows(features[i], foregrounds[i], normalized=normalized) for i in usable]
-    found = dict(zip(usable, label_rows(model, rows, mode), strict=True))
+    rows = [foreground_rows(features[i], foregrounds[i], recipe) for i in usable]
+    clusters = dict(zip(usable, label_rows(model, rows, mode), strict=True))
     return [
-        to_parts(features[i], foregrounds[i], found[i])
-        if i in found
+        to_parts(features[i], foregrounds[i], clusters[i])
+        if i in clusters
         else Parts(np.zeros(features[i].grid, int), features[i], _why_none(foregrounds[i], k))
         for i in range(len(features))
     ]
+
+
+def fit_parts(
+    features: Sequence[PatchFeatures],
+    foregrounds: Sequence[np.ndarray],
+    recipe: Recipe,
+    random_state: int = 0,
+) -> DeepCut:
+    """Fit one network to the foregrounds of all pictures, to label others by `apply_parts` (§4).
+
+    Args:
+        features: each picture's features.
+        foregrounds: h×w bool for each; those that are empty count for nothing.
+        recipe: see `parts_recipe`.
+        random_state: seed of the starts.
+
+    Raises:
+        ValueError: no picture has a foreground, or all together have fewer patches than parts.
+    """
+    rows = [
+        foreground_rows(of_picture, foreground, recipe)
+        for of_picture, foreground in zip(features, foregrounds, strict=True)
+        if foreground.any()
+    ]
+    if not rows:
+        raise ValueError("no picture has a foreground, so there are no parts to learn")
+    return recipe.estimator(features[0].values.device, random_state).fit_jointly(rows)
+
+
+def apply_parts(model: DeepCut, features: PatchFeatures, foreground: np.ndarray, recipe: Recipe) -> Parts:
+    """The parts of another picture by a network that `fit_parts` fitted; they mean what they did there.
+
+    Args:
+        model: the fitted network.
+        features: the picture's features.
+        foreground: its h×w bool foreground; where it is empty, the result says so.
+        recipe: the one that the network was fitted with.
+    """
+    if not foreground.any():
+        return Parts(np.zeros(features.grid, int), features, _NO_FOREGROUND)
+    return to_parts(features, foreground, model.predict(foreground_rows(features, foreground, recipe)))
 
 
 def label_rows(model: DeepCut, rows: Sequence[Tensor], mode: Mode) -> list[np.ndarray]:
@@ -198,10 +270,10 @@ def label_rows(model: DeepCut, rows: Sequence[Tensor], mode: Mode) -> list[np.nd
     return labels
 
 
-def foreground_rows(features: PatchFeatures, foreground: np.ndarray, *, normalized: bool) -> Tensor:
-    """The foreground's patches, n_f×d, centred among themselves if wanted."""
+def foreground_rows(features: PatchFeatures, foreground: np.ndarray, recipe: Recipe) -> Tensor:
+    """The foreground's patches, n_f×d, prepared by the recipe: centred among themselves if it says so."""
     rows = features.values[torch.from_numpy(np.flatnonzero(foreground)).to(features.values.device)]
-    return normalize(rows) if normalized else rows
+    return recipe.prepare(rows)
 
 
 def to_parts(features: PatchFeatures, foreground: np.ndarray, clusters: np.ndarray) -> Parts:
@@ -240,12 +312,15 @@ def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | No
     Raises:
         ValueError: fewer than two pictures have parts.
     """
-    views = [_seen_by(one, one.features if judges is None else judges[i]) for i, one in enumerate(parts)]
+    views = [
+        _seen_by(of_picture, of_picture.features if judges is None else judges[i])
+        for i, of_picture in enumerate(parts)
+    ]
     views = [view for view in views if len(view[1])]
     if len(views) < 2:
         raise ValueError("agreement needs parts in at least two pictures")
     same = renamed = matches = 0
-    k = max(int(one.labels.max()) for one in parts)
+    k = max(int(of_picture.labels.max()) for of_picture in parts)
     for (first, first_labels), (second, second_labels) in combinations(views, 2):
         near = first @ second.T
         there, back = near.argmax(1), near.argmax(0)
@@ -261,17 +336,17 @@ def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | No
 
 def chance_level(parts: Sequence[Parts]) -> float:
     """How often two foreground patches drawn from all pictures have the same label: Σ (share of a part)²."""
-    labels = np.concatenate([one.labels[one.labels > 0] for one in parts])
+    labels = np.concatenate([of_picture.labels[of_picture.labels > 0] for of_picture in parts])
     return float(((np.bincount(labels) / len(labels)) ** 2).sum())
 
 
-def _seen_by(one: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
+def _seen_by(parts: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
     """The foreground's patches on the judge's grid: unit vectors and labels."""
     rows, columns = (
         ((np.arange(cells) + 0.5) / cells * own).astype(int)
-        for cells, own in zip(judge.grid, one.labels.shape, strict=True)
+        for cells, own in zip(judge.grid, parts.labels.shape, strict=True)
     )
-    labels = one.labels[np.ix_(rows, columns)]
+    labels = parts.labels[np.ix_(rows, columns)]
     inside = labels > 0
     values = judge.values - judge.values.mean(0)
     seen = values[torch.from_numpy(np.flatnonzero(inside)).to(values.device)]
@@ -280,24 +355,5 @@ def _seen_by(one: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
 
 def _why_none(foreground: np.ndarray, k: int) -> str:
     if not foreground.any():
-        return "no foreground was found, so there are no parts"
+        return _NO_FOREGROUND
     return f"the foreground has {int(foreground.sum())} patches, too few for {k} parts"
-
-
-def _model(k: int, mode: Mode, epochs: int, learning_rate: float, device: str, random_state: int) -> DeepCut:
-    """The second stage's estimator, its parameters checked."""
-    check_whole("k", k, 1, MOST["n_clusters"])
-    if mode not in MODES:
-        raise ValueError(f"mode must be {', '.join(map(repr, MODES))}, not {mode!r}")
-    # One network may be the best of several starts; networks that share a start must keep to it
-    starts = JOINT_STARTS if mode == "joint" else 1
-    model = DeepCut(
-        k,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=starts,
-        device=device,
-        random_state=random_state,
-    )
-    model.check_parameters()
-    return model

@@ -7,8 +7,8 @@ from PIL import Image
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
-from deepcut_lib.clustering import check_positive, check_whole
 from deepcut_lib.images import ImageLike, load_image
+from deepcut_lib.parameters import check_positive, check_whole
 
 _TO_YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 

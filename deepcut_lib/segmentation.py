@@ -2,30 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE, Recipe
-from deepcut_lib.backbones.registry import chosen_by_user
-from deepcut_lib.clustering import DeepCut, Loss, stores_affinity
-from deepcut_lib.features import PatchFeatures, normalize, spread, upsample
+from deepcut_lib.backbones import Backbone, resolve_backbone
+from deepcut_lib.clustering import DeepCut, stores_affinity
+from deepcut_lib.features import PatchFeatures, spread, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import Box
+from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
 from deepcut_lib.refinement import refine_mask
-
-CC_CLUSTERS = 10
-"""The most clusters that ``objective="cc"`` looks for unless told: the published code's number."""
-
-
-Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
 
 _SAME = 1e-3
 """Spread below which features differ by rounding alone."""
@@ -74,37 +66,24 @@ def segment(
     image: ImageLike,
     *,
     backbone: str | Backbone = "auto",
-    n_clusters: int | None = None,
-    objective: Literal["ncut", "cc"] | Loss = "ncut",
-    alpha: float = 3.0,
-    epochs: int = 10,
-    learning_rate: float | None = None,
-    n_init: int | None = None,
-    normalized: bool | None = None,
+    recipe: Recipe | None = None,
     two_stage: bool = False,
     refine: bool = False,
     size: Size | str = "default",
     stride: int | None = None,
     device: str = "auto",
-    memory: Memory = "auto",
     random_state: int = 0,
+    **overrides: Any,
 ) -> Segmentation:
     """Segment one picture into foreground and background, without training data (§3.3).
 
-    The arguments that are None follow the backbone's `Recipe`. The published code's behaviour is
-    ``n_clusters=2, learning_rate=1e-3, n_init=1, normalized=False``: what the ViTs' recipe says.
+    Of the random starts, the one is kept whose foreground has the least N-cut against the rest.
 
     Args:
         image: a path, PIL picture or array.
         backbone: a loaded backbone, or a name for `load_backbone`.
-        n_clusters: K; clusters are foreground or background by the border rule (`background_clusters`). With
-            ``objective="cc"`` the most clusters, by default 10.
-        objective: "ncut" (Eq. 9), "cc" (Eq. 10) or a callable, see `DeepCut`.
-        alpha: the k sensitivity of "cc".
-        epochs: steps of the optimiser.
-        learning_rate: its step size.
-        n_init: random starts, of which the one whose foreground has the least N-cut against the rest is kept.
-        normalized: centre the features over the picture and give them one length before clustering.
+        recipe: how the features are cut; by default the backbone's own. `PUBLISHED_RECIPE` is the published
+            code's.
         two_stage: cut foreground from background, then cut each again (§3.4). Parts of the foreground that
             the border rule takes for background become background; unlike in the published code, no part of
             the background can turn into foreground.
@@ -113,32 +92,25 @@ def segment(
         stride: distance of patches in pixels, below the patch side for a finer grid; only with a backbone
             given by name.
         device: where to run, if the backbone is given by name.
-        memory: whether affinities are stored, see `DeepCut`.
         random_state: seed of the starts.
+        **overrides: settings that replace the recipe's, such as ``n_clusters``, ``objective``, ``alpha``,
+            ``epochs``, ``learning_rate``, ``n_init``, ``centred`` or ``memory``, see `Recipe`. Clusters,
+            however many, are foreground or background by the border rule (`background_clusters`).
 
     Raises:
         ImageError: the picture cannot be used.
-        ValueError: a parameter is out of range, or the picture has fewer patches than clusters.
+        ValueError: a setting is out of range, or the picture has fewer patches than clusters.
+        TypeError: there is no such setting.
     """
-    if isinstance(backbone, str):
-        backbone = _loaded(chosen_by_user(backbone), stride, device)
-    elif stride is not None and stride != backbone.stride:
-        raise ValueError(f"{backbone.name} was loaded with stride {backbone.stride}; load it with {stride}")
+    backbone = resolve_backbone(backbone, stride=stride, device=device)
+    recipe = (recipe or backbone.recipe).but(**overrides)
     picture = load_image(image)
     features = backbone(picture, size=size, cls=False)
     return cut(
         [features],
-        recipe=backbone.recipe,
-        n_clusters=n_clusters,
-        objective=objective,
-        alpha=alpha,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        n_init=n_init,
-        normalized=normalized,
+        recipe=recipe,
         two_stage=two_stage,
         refine_on=[picture] if refine else None,
-        memory=memory,
         random_state=random_state,
     )[0]
 
@@ -147,69 +119,49 @@ def cut(
     features: Sequence[PatchFeatures],
     *,
     recipe: Recipe = PUBLISHED_RECIPE,
-    n_clusters: int | None = None,
-    objective: Literal["ncut", "cc"] | Loss = "ncut",
-    alpha: float = 3.0,
-    epochs: int = 10,
-    learning_rate: float | None = None,
-    n_init: int | None = None,
-    normalized: bool | None = None,
     two_stage: bool = False,
     refine_on: Sequence[Image.Image] | None = None,
-    memory: Memory = "auto",
     random_state: int = 0,
+    **overrides: Any,
 ) -> list[Segmentation]:
     """Segment pictures whose features are at hand; those of one grid are solved together.
 
     Args:
         features: each picture's, as the backbone gives them.
-        recipe: what the arguments that are None follow: the backbone's `recipe`.
-        n_clusters, objective, alpha, epochs, learning_rate, n_init, normalized, two_stage, memory,
-            random_state: as for `segment`.
+        recipe: how they are cut: the backbone's, `Backbone.recipe`, unless others are wanted.
+        two_stage: as for `segment`, like the random state and what replaces the recipe's settings.
         refine_on: the pictures, to sharpen their masks by the bilateral solver; None leaves them coarse.
+        random_state: seed of the starts.
+        **overrides: settings that replace the recipe's.
 
     Returns:
         One result for each picture, as `segment` would give it.
 
     Raises:
-        ValueError: a parameter is out of range, or a picture has fewer patches than clusters.
+        ValueError: a setting is out of range, or a picture has fewer patches than clusters.
     """
     if refine_on is not None and len(refine_on) != len(features):
         raise ValueError(f"{len(refine_on)} pictures for the features of {len(features)}; give one for each")
-    if normalized is None:
-        normalized = recipe.normalized
-    if n_clusters is None:
-        n_clusters = CC_CLUSTERS if objective == "cc" else recipe.n_clusters
-    values = [normalize(one.values) if normalized else one.values for one in features]
-    results: list[Segmentation | None] = [None] * len(features)
-    for shape in dict.fromkeys(rows.shape for rows in values):
-        members = [i for i, rows in enumerate(values) if rows.shape == shape]
-        stacked = torch.stack([values[i] for i in members])
-        estimator = DeepCut(
-            n_clusters,
-            objective,
-            alpha=alpha,
-            epochs=epochs,
-            learning_rate=recipe.learning_rate if learning_rate is None else learning_rate,
-            n_init=recipe.n_init if n_init is None else n_init,
-            device=str(stacked.device),
-            random_state=random_state,
-            memory=memory,
-        )
+    recipe = recipe.but(**overrides)
+    prepared = [recipe.prepare(of_picture.values) for of_picture in features]
+    segmentations: list[Segmentation | None] = [None] * len(features)
+    for shape in dict.fromkeys(values.shape for values in prepared):
+        members = [i for i, values in enumerate(prepared) if values.shape == shape]
+        stacked = torch.stack([prepared[i] for i in members])
+        estimator = recipe.estimator(stacked.device, random_state)
         for i, fitted in zip(members, estimator.fit_batch(stacked), strict=True):
             picture = None if refine_on is None else refine_on[i]
-            results[i] = _finish(fitted, features[i], values[i], normalized, two_stage, picture, recipe)
-    return [result for result in results if result is not None]
+            segmentations[i] = _finish(fitted, features[i], prepared[i], recipe, two_stage, picture)
+    return [segmentation for segmentation in segmentations if segmentation is not None]
 
 
 def _finish(
     fitted: DeepCut,
     features: PatchFeatures,
     values: Tensor,
-    normalized: bool,
+    recipe: Recipe,
     two_stage: bool,
     picture: Image.Image | None,
-    recipe: Recipe,
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
     losses = fitted.losses_
@@ -217,12 +169,12 @@ def _finish(
     labels = starts[0]
     if len(starts) > 1:
         graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # one for all starts
-        labels = min(starts, key=lambda found: _foreground_cut(graph, found))
+        labels = min(starts, key=lambda start: _foreground_cut(graph, start))
     background = background_clusters(labels)
     if two_stage:
 
         def again(rows: Tensor) -> np.ndarray:
-            return fitted.fit(normalize(rows) if normalized else rows).labels_
+            return fitted.fit(recipe.prepare(rows)).labels_
 
         labels, background = _cut_again(labels, background, features.values, again, fitted.n_clusters)
     return assemble(labels, background, features, losses, refine_on=picture, least_spread=recipe.least_spread)
@@ -276,8 +228,16 @@ def _cut_again(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut background and foreground once more, each on a graph of its own (§3.4).
 
+    Args:
+        labels: h×w clusters of the first stage.
+        background: which of them are background.
+        values: n×d features as the backbone gives them: each region is prepared on its own, since what its
+            patches share is not what the whole picture's share.
+        cut: n_r×d → (n_r,) clusters 0…k−1.
+        k: clusters of each region.
+
     Returns:
-        Labels, 0…K−1 for parts of the background and K…2K−1 for parts of the foreground, and which of the 2K
+        Labels, 0…k−1 for parts of the background and k…2k−1 for parts of the foreground, and which of the 2k
         are background.
     """
     foreground = ~background[labels].ravel()
@@ -285,16 +245,13 @@ def _cut_again(
     for region in (~foreground, foreground):
         if region.sum() >= max(k, 2):  # a smaller region stays as it is
             parts[region] += cut(values[torch.from_numpy(np.flatnonzero(region)).to(values.device)])
-    by_border = np.ones(2 * k, bool)
-    found = background_clusters(parts.reshape(labels.shape))
-    by_border[: len(found)] = found
-    by_border[:k] = True
-    if foreground.any() and by_border.all():  # the border would take all of it: then none of it
-        by_border[k:] = False
-    return parts.reshape(labels.shape), by_border
-
-
-@cache
-def _loaded(name: str, stride: int | None, device: str) -> Backbone:
-    """A backbone by name, loaded once."""
-    return load_backbone(name, stride=stride, device=device)
+    # The border rule judges the parts of both regions together, so that a part of the foreground is held
+    # against the picture's border and not against its own region's. It speaks of the clusters that occur:
+    # up to the largest label; numbers beyond it stay background
+    judged = background_clusters(parts.reshape(labels.shape))
+    part_is_background = np.ones(2 * k, bool)
+    part_is_background[: len(judged)] = judged
+    part_is_background[:k] = True  # the first stage has decided: no part of the background comes back
+    if foreground.any() and part_is_background.all():  # the border would take all of it: then none of it
+        part_is_background[k:] = False
+    return parts.reshape(labels.shape), part_is_background

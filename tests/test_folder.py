@@ -14,11 +14,11 @@ from PIL import Image
 
 from deepcut_lib import cli, cli_sets
 from deepcut_lib.backbones import Backbone, pixels
-from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.cli import main
 from deepcut_lib.errors import ImageError
 from deepcut_lib.files import SETTLED, prepare_folder
 from deepcut_lib.folder import find_pictures, named
+from deepcut_lib.recipe import Recipe
 
 COMMANDS = ("segment", "localize", "parts", "cluster")
 FAST = ["--backbone", "pixels", "--size", "64"]
@@ -118,7 +118,7 @@ def test_any_name_in_any_encoding(photos: Path, encoding: str) -> None:
 import sys
 from deepcut_lib import cli, cli_sets
 from deepcut_lib.backbones import Backbone, pixels
-from deepcut_lib.backbones.backbone import Recipe
+from deepcut_lib.recipe import Recipe
 from deepcut_lib.cli import main
 photos, out = sys.argv[1:]
 for command in {COMMANDS}:
@@ -154,7 +154,7 @@ def change_version(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def change_recipe(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "CENTRED_RECIPE", Recipe(n_clusters=2, normalized=True))
+    monkeypatch.setattr(pixels, "CENTRED_RECIPE", Recipe(n_clusters=2, centred=True))
 
 
 def change_weights(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from deepcut_lib.parts import (
     segment_parts,
     to_parts,
 )
+from deepcut_lib.recipe import CENTRED_RECIPE
 from deepcut_lib.segmentation import segment
 from deepcut_lib.trained import TrainedDeepCut, train_on_features, train_once
 from tests.conftest import DATA, patch_features
@@ -108,7 +109,7 @@ def test_affinities_alone_name_parts_at_random(
     features, truths = animals
     found = [
         to_parts(
-            one, t > 0, spectral(ncut_graph(foreground_rows(one, t > 0, normalized=True)), 3, random_state=i)
+            one, t > 0, spectral(ncut_graph(foreground_rows(one, t > 0, CENTRED_RECIPE)), 3, random_state=i)
         )
         for i, (one, t) in enumerate(zip(features, truths, strict=True))
     ]
@@ -315,13 +316,16 @@ def test_a_picture_with_nothing_to_cut_has_no_parts_and_says_so() -> None:
 
 @pytest.mark.parametrize("damage", ["size", "nan", "background"])
 def test_a_file_whose_networks_do_not_fit_is_damaged(damage: str, tmp_path: Path, blobs: Tensor) -> None:
-    weights = DeepCut(3).fit(blobs).weights_
+    model = DeepCut(3).fit(blobs)
+    weights = model.weights_
     if damage == "size":
         weights["mlp1_weight"] = weights["mlp1_weight"][:, :-1].contiguous()
     if damage == "nan":
         weights["gcn_bias"] = weights["gcn_bias"] * torch.nan
     background = np.array([True, False] if damage == "background" else [True, False, False])
-    TrainedDeepCut("pixels", True, None, background, weights, None, 1).save(tmp_path / "a.safetensors")
+    TrainedDeepCut("pixels", CENTRED_RECIPE, None, background, model, None, 1).save(
+        tmp_path / "a.safetensors"
+    )
     with pytest.raises(CheckpointError, match="damaged"):
         TrainedDeepCut.load(tmp_path / "a.safetensors")
 

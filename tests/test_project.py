@@ -91,14 +91,12 @@ HOUSE = (
 
 FLOOR = {room: floor for floor, rooms in enumerate(HOUSE) for room in rooms.split()}
 
-OF_THE_COMMAND_LINE = {"__main__", "arguments", "folder", "gallery", "doctor", "cli_sets", "comparison"}
+OF_THE_COMMAND_LINE = {"__main__", "arguments", "folder", "gallery", "doctor", "cli_sets"}
 """Modules that belong to the room `cli`, wherever they lie."""
 
 UPWARD = {
     ("deepcut_lib.datasets.__main__", "deepcut_lib.arguments"),
     ("deepcut_lib.evaluation.command", "deepcut_lib.arguments"),
-    ("deepcut_lib.evaluation.command", "deepcut_lib.folder"),
-    ("deepcut_lib.lessons.backbone_comparison.figures", "deepcut_lib.comparison"),
 }
 """Imports that point up all the same, to be got rid of."""
 

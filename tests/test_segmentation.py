@@ -77,7 +77,7 @@ def test_two_stage_cuts_foreground_and_background_again(found: Segmentation, bac
     [
         {"objective": "cc"},
         {"objective": "cc", "alpha": 10.0, "n_clusters": 4},
-        {"n_clusters": 2, "learning_rate": 1e-3, "n_init": 1, "normalized": False},
+        {"n_clusters": 2, "learning_rate": 1e-3, "n_init": 1, "centred": False},
         {"n_clusters": 5, "epochs": 3},
         {"size": 224},
         {"size": None},
@@ -93,7 +93,7 @@ def test_knobs(options: dict[str, Any], backbone: Backbone, truth: np.ndarray) -
 def test_the_published_behaviour_is_one_plain_deepcut(backbone: Backbone) -> None:
     path = DATA / "images" / "fruit_01.jpg"
     result = segment(
-        path, backbone=backbone, n_clusters=2, learning_rate=1e-3, n_init=1, normalized=False, random_state=5
+        path, backbone=backbone, n_clusters=2, learning_rate=1e-3, n_init=1, centred=False, random_state=5
     )
     plain = DeepCut(random_state=5).fit(backbone(path).values)
     assert np.array_equal(result.labels.ravel(), plain.labels_)

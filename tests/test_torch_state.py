@@ -13,7 +13,6 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepcut_lib import clustering, graphs, load_backbone, segmentation
-from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import PatchFeatures, log_bin, normalize
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
@@ -21,6 +20,7 @@ from deepcut_lib.kless import cluster_images, cluster_vectors
 from deepcut_lib.losses import cc_loss, ncut_loss
 from deepcut_lib.network import NAMES, Networks, initial_weights
 from deepcut_lib.parts import MODES, find_parts, label_agreement, segment_parts
+from deepcut_lib.recipe import Recipe
 from deepcut_lib.segmentation import cut
 from deepcut_lib.trained import TrainedDeepCut, train_on_features, train_once
 from tests.conftest import patch_features
@@ -86,7 +86,7 @@ def test_any_features(rounded: Tensor, given: str, objective: str) -> None:
 def test_any_state_of_torch(rounded: Tensor, state: str) -> None:
     def everything() -> list[np.ndarray]:
         features = [patch_features(normalize(rounded.clone()), (10, 12)) for _ in range(2)]
-        found = cut(features, recipe=Recipe(n_clusters=3, n_init=2, normalized=True), two_stage=True)
+        found = cut(features, recipe=Recipe(n_clusters=3, n_init=2, centred=True), two_stage=True)
         model = DeepCut(3, n_init=2).fit(rounded.clone())
         jointly = DeepCut(3, n_init=2).fit_jointly([rounded.clone(), rounded.clone() + 1])
         foregrounds = [one.foreground for one in found]
@@ -156,7 +156,7 @@ def test_features_that_overflow_are_refused(blobs: Tensor, largest: float, as_te
         lambda: DeepCut().fit(given),
         lambda: fitted.predict(given),
         lambda: DeepCut().fit_jointly([blobs, given]),
-        lambda: cut([patch_features(given, (10, 12))], normalized=True),
+        lambda: cut([patch_features(given, (10, 12))], centred=True),
         lambda: cluster_vectors(given),
         lambda: find_parts([patch_features(given, (10, 12))], [np.ones((10, 12), bool)]),
     ]
@@ -253,7 +253,7 @@ def test_numbers_of_numpy_are_numbers(blobs: Tensor) -> None:
 def test_the_limit_of_memory_holds_everywhere(rounded: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above `DENSE_BYTES`, and where it is asked for, nothing stores W."""
     features = [patch_features(rounded, (10, 12))]
-    chosen = {"recipe": Recipe(n_clusters=3, n_init=2, normalized=True)}
+    chosen = {"recipe": Recipe(n_clusters=3, n_init=2, centred=True)}
     expected = [cut(features, **options)[0].labels for options in ({}, chosen)]  # type: ignore[arg-type]
     trained = TrainedDeepCut_on(features)
     labels = trained.labels(features[0])
@@ -381,7 +381,7 @@ def test_no_task_mixes_devices(pretended_gpu: None) -> None:
     features = [patch_features(torch.empty(120, 16, device="cuda"), (10, 12)) for _ in range(2)]
     foreground = np.zeros((10, 12), bool)
     foreground[2:8, 3:9] = True
-    cut(features, recipe=Recipe(n_clusters=3, n_init=2, normalized=True), memory="matrix-free")
+    cut(features, recipe=Recipe(n_clusters=3, n_init=2, centred=True), memory="matrix-free")
     cut(features, objective="cc", two_stage=True)
     for mode in MODES:
         parts = find_parts(features, [foreground, foreground], 2, mode=mode, epochs=2)

@@ -16,7 +16,6 @@ import numpy as np
 from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.backbones.tiny_vit import tiny_vit, tiny_vit_masked
 from deepcut_lib.backbones.vit import FACETS
 from deepcut_lib.datasets.masked import pictures_and_masks
@@ -25,6 +24,7 @@ from deepcut_lib.features import normalize
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
+from deepcut_lib.recipe import PUBLISHED_RECIPE
 from deepcut_lib.segmentation import segment
 from training.train import Pair, mean_iou, pair_with_masks
 

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.errors import CheckpointError, DeepCutError
 from deepcut_lib.images import find_images, load_image
 from deepcut_lib.masks import find_masks, read_mask
 from deepcut_lib.metrics import mask_iou
+from deepcut_lib.recipe import CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
 from deepcut_lib.segmentation import segment
 from training.objectives import Distilled, Masked
 from training.pictures import random_crops, read_pictures

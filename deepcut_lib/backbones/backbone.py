@@ -1,10 +1,8 @@
 """A picture in, `PatchFeatures` out: what all backbones have in common."""
 
 import hashlib
-import numbers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -13,6 +11,8 @@ from torch import Tensor, nn
 
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, Size, fit_image, load_image
+from deepcut_lib.parameters import is_whole
+from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
 
 
 class Extracted(NamedTuple):
@@ -45,11 +45,6 @@ def plain_torch() -> Iterator[None]:
         torch.set_default_dtype(default)
 
 
-def is_whole(value: object) -> bool:
-    """Whether it is a whole number, Python's or numpy's; True and False are none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
 def checked_stride(stride: int | None, patch_size: int) -> int:
     """The distance of patches: their side (also for None), or its half or quarter.
 
@@ -63,33 +58,6 @@ def checked_stride(stride: int | None, patch_size: int) -> int:
         possible = ", ".join(map(str, strides))
         raise ValueError(f"patches of {patch_size} pixels have strides {possible}, not {stride!r}")
     return int(stride)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a backbone's features are best clustered; the defaults are the published code's, made for ViT keys.
-
-    Attributes:
-        n_clusters: clusters of a picture's patches for the normalised cut.
-        learning_rate: of the optimiser.
-        n_init: random starts.
-        normalized: whether features are centred over the picture and given one length.
-        least_spread: spread of the features (see `features.spread`) below which a picture shows nothing to
-            cut, between that of blank pictures and of photographs; 0 where it has not been measured.
-    """
-
-    n_clusters: int = 2
-    learning_rate: float = 1e-3
-    n_init: int = 1
-    normalized: bool = False
-    least_spread: float = 0.0
-
-
-PUBLISHED_RECIPE = Recipe()
-
-CENTRED_RECIPE = Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, normalized=True)
-"""What suits the backbones that are installed with the library, found on horse photographs with masks: an
-object and two kinds of background, such as sky and ground."""
 
 
 _SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks")

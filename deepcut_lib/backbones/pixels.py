@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone, Extracted, checked_stride
+from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride
+from deepcut_lib.recipe import CENTRED_RECIPE
 
 ORIENTATIONS = 8
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from typing import Any
 
@@ -106,6 +106,33 @@ def load_backbone(
         file=sys.stderr,
     )
     return _load(EMBEDDED, **options)
+
+
+def resolve_backbone(
+    backbone: str | Backbone, *, stride: int | None = None, device: str = "auto"
+) -> Backbone:
+    """A backbone that was given loaded, or by its name.
+
+    The last two that were named are kept, so that a loop over pictures loads its backbone once.
+
+    Args:
+        backbone: either.
+        stride: the distance of patches that is wanted, in pixels, or None.
+        device: where to run one that is given by name.
+
+    Raises:
+        ValueError: it was loaded with another stride, and as `load_backbone`.
+    """
+    if isinstance(backbone, str):
+        return _remembered(chosen_by_user(backbone), stride, device)
+    if stride is not None and stride != backbone.stride:
+        raise ValueError(f"{backbone.name} was loaded with stride {backbone.stride}; load it with {stride}")
+    return backbone
+
+
+@lru_cache(maxsize=2)
+def _remembered(name: str, stride: int | None, device: str) -> Backbone:
+    return load_backbone(name, stride=stride, device=device)
 
 
 def chosen_by_user(name: str) -> str:

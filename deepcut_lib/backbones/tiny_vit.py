@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from deepcut_lib.backbones.backbone import CENTRED_RECIPE, Backbone
+from deepcut_lib.backbones.backbone import Backbone
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.errors import CheckpointError
 from deepcut_lib.files import sha256
+from deepcut_lib.recipe import CENTRED_RECIPE
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, is_whole, plain_torch
+from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, plain_torch
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.errors import CheckpointError
+from deepcut_lib.parameters import is_whole
 
 FACETS = ("query", "key", "value", "token")
 """What can be taken of a block; the first three stand in the order of timm's fused projection."""

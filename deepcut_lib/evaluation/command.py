@@ -19,7 +19,7 @@ from deepcut_lib.evaluation.outcome import Outcome, inputs, section, without_fol
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.run import Job, run
 from deepcut_lib.evaluation.tables import TABLES, Table
-from deepcut_lib.folder import printable
+from deepcut_lib.files import printable
 
 HELP = "fill a table of the paper"
 

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.backbones.vit import IMAGENET_MEAN
 from deepcut_lib.baselines import (
     cls_foreground,
@@ -24,11 +23,12 @@ from deepcut_lib.baselines import (
     selective_search,
     tokencut,
 )
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph
 from deepcut_lib.images import Size
 from deepcut_lib.metrics import Box
+from deepcut_lib.recipe import Recipe
 from deepcut_lib.refinement import bilateral_solver
 from deepcut_lib.segmentation import cut
 
@@ -167,9 +167,7 @@ def _fit(picture: Image.Image, fitting: Fitting, patch: int) -> Image.Image:
 
 def _prepared(view: View, setup: Setup) -> PatchFeatures:
     """The features as DeepCut sees them by the backbone's recipe, so that all start from the same."""
-    if not setup.recipe.normalized:
-        return view.features
-    return replace(view.features, values=normalize(view.features.values))
+    return replace(view.features, values=setup.recipe.prepare(view.features.values))
 
 
 def _deepcut(*, refine: bool = False, **options: Any) -> Run:

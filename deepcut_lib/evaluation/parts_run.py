@@ -6,26 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import amir_parts, dff, extract_with_attention, has_cls_attention, saliency_of
-from deepcut_lib.clustering import DeepCut
 from deepcut_lib.datasets import DataSet, KeyPoint, Sample
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.run import ahead, finished
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import load_image
 from deepcut_lib.metrics import labels_at
-from deepcut_lib.parts import foreground_rows, to_parts
+from deepcut_lib.parts import apply_parts, fit_parts, parts_recipe
 from deepcut_lib.segmentation import cut
 
 PARTS = 4
 """Parts of the foreground; background is a label of its own."""
-
-EPOCHS = 100
-"""The paper's, for parts."""
 
 FIT_ON = 200
 """Pictures, drawn by the seed, that methods are fitted to; all are then labelled one by one, so that memory
@@ -166,18 +161,12 @@ def _fit_ncut(birds: Sequence[Bird], backbone: Backbone, seed: int) -> Label:
         # no two seeds share a start
         return cut([bird.features], recipe=recipe, random_state=seed * recipe.n_init)[0].foreground
 
-    def rows(bird: Bird, where: np.ndarray) -> Tensor:
-        return foreground_rows(bird.features, where, normalized=recipe.normalized)
-
-    some = [(bird, where) for bird in birds if (where := foreground(bird)).any()]
-    model = DeepCut(PARTS, epochs=EPOCHS, device=str(backbone.device), random_state=seed)
-    model.fit_jointly([rows(*one) for one in some])
+    foregrounds = [foreground(bird) for bird in birds]
+    features = [bird.features for bird in birds]
+    model = fit_parts(features, foregrounds, parts_recipe(recipe, PARTS), seed)
 
     def label(bird: Bird) -> np.ndarray:
-        where = foreground(bird)
-        if not where.any():
-            return np.zeros(bird.features.grid, int)
-        return to_parts(bird.features, where, model.predict(rows(bird, where))).labels
+        return apply_parts(model, bird.features, foreground(bird), recipe).labels
 
     return label
 

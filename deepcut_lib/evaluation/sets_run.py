@@ -16,7 +16,7 @@ from deepcut_lib.baselines.spectral import spectral
 from deepcut_lib.datasets import DataSet
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.graphs import ncut_graph
-from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
+from deepcut_lib.kless import cluster_vectors, picture_vector, prepare_vectors
 from deepcut_lib.metrics import cluster_scores
 
 COUNTS = (3, 4, 5)
@@ -33,12 +33,12 @@ TITLES = {
 }
 
 
-def _labels(method: str, vectors: Tensor, count: int, *, normalized: bool, seed: int) -> np.ndarray:
+def _labels(method: str, vectors: Tensor, count: int, *, centred: bool, seed: int) -> np.ndarray:
     if method == "cc":
-        return cluster_vectors(vectors, normalized=normalized, random_state=seed).labels
+        return cluster_vectors(vectors, centred=centred, random_state=seed).labels
     if method == "components":  # of Eq. 5 on vectors as they are: what gives the paper's numbers
         return connected_components(ncut_graph(vectors))
-    prepared = centre_vectors(vectors) if normalized else vectors
+    prepared = prepare_vectors(vectors, centred=centred)
     if method == "spectral":
         return spectral(ncut_graph(prepared), random_state=seed)
     return KMeans(count, n_init=10, random_state=seed).fit_predict(prepared.cpu().numpy())
@@ -101,7 +101,7 @@ def run_sets(
                 rows = torch.stack([vectors[index] for index in drawn])
                 extraction = sum(took[index] for index in drawn)
                 for method in wanted:
-                    row = _row(method, rows, truth, count, backbone.recipe.normalized, seed, extraction)
+                    row = _row(method, rows, truth, count, backbone.recipe.centred, seed, extraction)
                     records.append([row])
             progress.update()
     return failures
@@ -112,12 +112,12 @@ def _row(
     vectors: Tensor,
     truth: list[str],
     count: int,
-    normalized: bool,
+    centred: bool,
     seed: int,
     extraction: float,
 ) -> Row:
     started = time.perf_counter()
-    found = cluster_scores(truth, _labels(method, vectors, count, normalized=normalized, seed=seed))
+    found = cluster_scores(truth, _labels(method, vectors, count, centred=centred, seed=seed))
     seconds = extraction + time.perf_counter() - started
     return {
         "method": method,

@@ -378,7 +378,7 @@ def test_table_3_scores_key_points(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     miniature.cub(tmp_path / "data")
-    monkeypatch.setattr("deepcut_lib.evaluation.parts_run.EPOCHS", 3)
+    monkeypatch.setattr("deepcut_lib.parts.EPOCHS", 3)
     assert evaluate(tmp_path, "3", "--seeds", "2", fast=["--backbone", "pixels"]) == 0
     out = tmp_path / "out" / "table3-pixels"
     assert "Amir et al.: pixels has no CLS attention" in (out / "report.md").read_text()

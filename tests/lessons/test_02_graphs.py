@@ -146,10 +146,10 @@ def explorer(backbone: Any) -> Explorer:
 
 
 def expected(
-    backbone: Any, picture: Path, normalized: bool, threshold: float, alpha: float, patch: tuple[int, int]
+    backbone: Any, picture: Path, centred: bool, threshold: float, alpha: float, patch: tuple[int, int]
 ) -> Any:
     features = backbone(picture, cls=False)
-    values = normalize(features.values) if normalized else features.values
+    values = normalize(features.values) if centred else features.values
     vector = fiedler_vector(ncut_graph(values).affinity)[1]
     return graph_view(
         load_image(picture), features, *relative_affinities(values, threshold, alpha), vector, patch
@@ -161,7 +161,7 @@ def test_the_explorer_shows_the_functions_figure(explorer: Explorer, backbone: A
     explorer.set(row=5, column=2, threshold=-inf, alpha=3.0, picture=PICTURES[1])
     wanted = expected(backbone, PICTURES[1], True, -inf, 3.0, (5, 2))
     assert same_picture(explorer.figure, wanted)
-    explorer.controls["normalized"].value = False
+    explorer.controls["centred"].value = False
     assert not same_picture(explorer.figure, wanted)
     assert same_picture(explorer.figure, expected(backbone, PICTURES[1], False, -inf, 3.0, (5, 2)))
 

@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from deepcut_lib import PatchFeatures, load_backbone
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.backbone import Recipe
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.baselines import tokencut
 from deepcut_lib.features import normalize
@@ -29,7 +28,9 @@ from deepcut_lib.lessons.localization import checks
 from deepcut_lib.lessons.localization import explorer as widgets
 from deepcut_lib.lessons.localization import figures as plots
 from deepcut_lib.localization import localize
-from deepcut_lib.metrics import box_iou, corloc
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_iou, box_of, corloc
+from deepcut_lib.recipe import Recipe
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 
@@ -107,9 +108,10 @@ def test_the_rival_gets_the_features_that_are_clustered(
     lesson: dict[str, Any], generator: torch.Generator
 ) -> None:
     features = PatchFeatures(torch.rand(12, 5, generator=generator), (3, 4), None, (30, 40), "made")
-    clustered = lesson["as_clustered"](features, Recipe(normalized=True))
+    clustered = lesson["as_clustered"](features, Recipe(centred=True))
     assert torch.equal(clustered.values, normalize(features.values))
-    assert lesson["as_clustered"](features, Recipe(normalized=False)) is features
+    plain = lesson["as_clustered"](features, Recipe(centred=False))
+    assert torch.equal(plain.values, features.values)
 
 
 # The explorer and its parts
@@ -133,7 +135,7 @@ def expected_figure(
     background = rule(labels)
     box = foreground_box(~background[labels], (picture.height, picture.width))
     mask = DATA / "masks" / f"{name}.png"
-    truth = widgets.true_box(mask) if mask.exists() else None
+    truth = box_of(read_mask(mask)) if mask.exists() else None
     return plots.localization_figure(picture, labels, background, box, truth)
 
 
@@ -184,17 +186,10 @@ def test_features_are_computed_once(photograph: np.ndarray) -> None:
     first = remembering(photograph, cls=False)
     assert remembering(Image.fromarray(photograph), cls=False) is first
     assert torch.equal(first.values, plain(photograph, cls=False).values)
+    assert RememberingBackbone(remembering)(photograph, cls=False) is first
     assert remembering(255 - photograph, cls=False) is not first
     assert remembering(photograph, cls=False, size=112).grid != first.grid
     assert remembering.recipe == plain.recipe
-
-
-def test_a_true_box_is_round_the_whole_mask(tmp_path: Path) -> None:
-    mask = np.zeros((20, 30), np.uint8)
-    mask[3, 25] = mask[10:12, 4:9] = 255
-    mask[0, 0] = 100
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    assert widgets.true_box(tmp_path / "mask.png") == (4, 3, 26, 12)
 
 
 def test_the_figure_draws_ten_clusters_and_an_absent_one() -> None:

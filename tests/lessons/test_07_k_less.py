@@ -30,7 +30,7 @@ from deepcut_lib.lessons.k_less.checks import (
 )
 from deepcut_lib.lessons.k_less.explorer import explore_groups, summary
 from deepcut_lib.lessons.k_less.figures import (
-    COLOURS,
+    CATEGORY_COLOURS,
     FRAME,
     counts_figure,
     groups_figure,
@@ -184,7 +184,7 @@ def test_a_group_has_the_frames_of_its_pictures() -> None:
     side = 20 + 2 * FRAME
     ring = side * side - 20 * 20
     for name, count in (("bird", 3), ("fruit", 1)):
-        assert (canvas == COLOURS[name]).all(-1).sum() == count * ring
+        assert (canvas == CATEGORY_COLOURS[name]).all(-1).sum() == count * ring
 
 
 @pytest.mark.parametrize(("count", "groups"), [(80, 1), (80, 10), (200, 20), (1, 1), (600, 3)])
@@ -229,7 +229,7 @@ def explorer(vectors: Tensor) -> Explorer:
 
 def expected(vectors: Tensor, chosen: np.ndarray, alpha: float, **options: Any) -> Figure:
     labels = cluster_vectors(vectors[chosen], alpha=alpha, **options).labels
-    heading = summary(vectors[chosen], labels, CATEGORIES[chosen], alpha, normalized=True)
+    heading = summary(vectors[chosen], labels, CATEGORIES[chosen], alpha, centred=True)
     return groups_figure([thumbnail(PATHS[i]) for i in chosen], labels, CATEGORIES[chosen], heading)
 
 
@@ -267,10 +267,10 @@ def test_an_unavailable_backbone_is_named(explorer: Explorer, monkeypatch: pytes
 def test_the_heading_counts_what_the_lesson_counts(lesson: dict[str, Any], vectors: Tensor) -> None:
     labels = np.zeros(len(PATHS), int)
     negative = float(cc_graph(lesson["prepare"](vectors), 12).negative_share())
-    text = summary(vectors, labels, CATEGORIES, 12, normalized=True)
+    text = summary(vectors, labels, CATEGORIES, 12, centred=True)
     assert text.startswith("alpha 12: 1 group of 15 pictures · purity 0.20 · NMI 0.00")
     assert f"{negative:.0%} of W negative" in text
-    raw = summary(vectors, labels, CATEGORIES, 12, normalized=False)
+    raw = summary(vectors, labels, CATEGORIES, 12, centred=False)
     assert f"{float(cc_graph(vectors, 12).negative_share()):.0%}" in raw
 
 

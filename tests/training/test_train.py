@@ -8,9 +8,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from deepcut_lib.backbones import load_backbone
-from deepcut_lib.backbones.backbone import PUBLISHED_RECIPE
 from deepcut_lib.errors import CheckpointError, DeepCutError
 from deepcut_lib.images import find_images
+from deepcut_lib.recipe import PUBLISHED_RECIPE
 from training import train as training
 from training.objectives import Distilled, block_mask, describe_patches
 from training.pictures import SIDE, Crops, random_crops, read_pictures

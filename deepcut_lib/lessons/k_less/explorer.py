@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.graphs import cc_graph
-from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
+from deepcut_lib.kless import cluster_vectors, picture_vector, prepare_vectors
 from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.pictures import check_some
 from deepcut_lib.lessons.k_less.figures import groups_figure, thumbnail
@@ -53,18 +53,18 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
     def described(name: str) -> tuple[Tensor, bool]:
         chosen = backbone if name == backbone.name else load_backbone(name)
         if name == backbone.name and vectors is not None:
-            return vectors, chosen.recipe.normalized
+            return vectors, chosen.recipe.centred
         rows = [picture_vector(path, chosen).cpu() for path in files]
-        return torch.stack(rows), chosen.recipe.normalized
+        return torch.stack(rows), chosen.recipe.centred
 
     @lru_cache(maxsize=64)
     def grouped(name: str, kinds: tuple[str, ...], alpha: float, most: int, seed: int) -> np.ndarray:
-        values, normalized = described(name)
+        values, centred = described(name)
         return cluster_vectors(
             values[np.isin(categories, kinds)],
             alpha=alpha,
             max_clusters=most,
-            normalized=normalized,
+            centred=centred,
             random_state=seed,
             device=str(backbone.device),
         ).labels
@@ -76,12 +76,12 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
         if not len(chosen):
             raise ValueError(f"no picture's name begins with {' or '.join(kinds)}, as in {kinds[0]}_01.jpg")
         labels = grouped(name, kinds, alpha, most, seed)
-        values, normalized = described(name)
+        values, centred = described(name)
         return groups_figure(
             [small(files[index]) for index in chosen],
             labels,
             categories[chosen],
-            summary(values[chosen], labels, categories[chosen], alpha, normalized=normalized),
+            summary(values[chosen], labels, categories[chosen], alpha, centred=centred),
             figure=figure,
         )
 
@@ -103,7 +103,7 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
 
 
 def summary(
-    vectors: Tensor, labels: np.ndarray, categories: np.ndarray, alpha: float, *, normalized: bool
+    vectors: Tensor, labels: np.ndarray, categories: np.ndarray, alpha: float, *, centred: bool
 ) -> str:
     """One line on a grouping: its number and scores, and the share of negative affinities (Eq. 7).
 
@@ -112,13 +112,13 @@ def summary(
         labels: (n,) groups.
         categories: (n,) true categories.
         alpha: the k sensitivity.
-        normalized: as for `cluster_vectors`.
+        centred: as for `cluster_vectors`.
     """
-    found = cluster_scores(categories, labels)
-    prepared = centre_vectors(vectors) if normalized else vectors
+    scores = cluster_scores(categories, labels)
+    prepared = prepare_vectors(vectors, centred=centred)
     negative = float(cc_graph(prepared, alpha).negative_share())
-    groups = "1 group" if found.n_clusters == 1 else f"{found.n_clusters} groups"
+    groups = "1 group" if scores.n_clusters == 1 else f"{scores.n_clusters} groups"
     return (
-        f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {found.purity:.2f} · "
-        f"NMI {found.nmi:.2f} · ARI {found.ari:.2f} · {negative:.0%} of W negative"
+        f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {scores.purity:.2f} · "
+        f"NMI {scores.nmi:.2f} · ARI {scores.ari:.2f} · {negative:.0%} of W negative"
     )

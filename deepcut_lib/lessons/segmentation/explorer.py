@@ -37,7 +37,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
     @cache
     def remembering(name: str, stride: str) -> RememberingBackbone:
         if (name, stride) == (backbone.name, "usual"):
-            return backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
+            return RememberingBackbone(backbone)
         usual = load_backbone(name)
         return RememberingBackbone(
             usual if stride == "usual" else load_backbone(name, stride=usual.stride // 2)
@@ -49,8 +49,8 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         chosen = remembering(backbone, stride)
         side = "default" if size == "usual" else round(chosen.size * SIZES[size])
         shown, truth = read(picture)
-        found = segment(shown, backbone=chosen, size=side, **options)
-        return segmentation_figure(shown, found, truth, figure=figure)
+        segmentation = segment(shown, backbone=chosen, size=side, **options)
+        return segmentation_figure(shown, segmentation, truth, figure=figure)
 
     recipe = backbone.recipe
     names = list(dict.fromkeys([backbone.name, *OFFLINE]))
@@ -68,7 +68,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         "learning_rate": FloatText(value=recipe.learning_rate, step=1e-3, description="rate", **sized(110)),
         "n_init": IntText(value=recipe.n_init, description="starts", **sized(94)),
         "random_state": IntText(value=0, description="seed", **sized(94)),
-        "normalized": Checkbox(value=recipe.normalized, description="centred", indent=False, **sized(78)),
+        "centred": Checkbox(value=recipe.centred, description="centred", indent=False, **sized(78)),
         "two_stage": Checkbox(value=False, description="two-stage", indent=False, **sized(88)),
         "refine": Checkbox(value=False, description="solver", indent=False, **sized(66)),
     }

@@ -1,4 +1,4 @@
-"""The explorer shows exactly what its function draws."""
+"""The explorer shows exactly what its function draws, of whatever files it is given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -230,6 +230,13 @@ def test_a_list_may_hold_a_damaged_picture(
         explore([])
 
 
+def test_files_go_by_the_shortest_names_that_tell_them_apart(tmp_path: Path) -> None:
+    names = {"a": "x/a.png", "b.png": "x/b.png", "b.jpg": "y/b.jpg", "c": "x/c", "d.png": "x/d.png.jpg"}
+    assert by_name(tmp_path / path for path in names.values()) == {n: tmp_path / p for n, p in names.items()}
+    twins = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"]
+    assert by_name([*twins, *twins]) == {str(path): path for path in twins}
+
+
 def test_groups_need_names_of_categories(data: Path) -> None:
     explorer = explore_groups(load_backbone("pixels"), [data / "images" / "a.png"])
     assert "begins with bird" in explorer.message
@@ -240,7 +247,7 @@ def test_pictures_of_one_name_are_told_apart(data: Path, photograph: np.ndarray)
     Image.fromarray(photograph[:, ::-1]).save(second)
     explorer = explore_parts(load_backbone("pixels"), [first, second])
     label = explorer.figure.axes[1].get_label()
-    assert label == str(second)
+    assert label == "a.bmp"
     at = explorer.figure.axes[1].bbox
     centre = ((at.x0 + at.x1) / 2, (at.y0 + at.y1) / 2)
     canvas = explorer.figure.canvas

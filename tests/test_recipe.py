@@ -1,0 +1,51 @@
+"""A recipe holds all settings, and tells what it does not know."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from deepcut_lib.clustering import DeepCut
+from deepcut_lib.features import normalize
+from deepcut_lib.recipe import CC_CLUSTERS, CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
+
+
+def test_what_is_not_named_stays() -> None:
+    assert CENTRED_RECIPE.but() == CENTRED_RECIPE
+    assert CENTRED_RECIPE.but(epochs=None) == CENTRED_RECIPE
+    changed = CENTRED_RECIPE.but(epochs=3, centred=False)
+    assert (changed.epochs, changed.centred) == (3, False)
+    assert (changed.n_clusters, changed.n_init) == (CENTRED_RECIPE.n_clusters, CENTRED_RECIPE.n_init)
+
+
+def test_correlation_clustering_looks_for_ten_clusters_unless_told() -> None:
+    assert CENTRED_RECIPE.but(objective="cc").n_clusters == CC_CLUSTERS
+    assert CENTRED_RECIPE.but(objective="cc", n_clusters=4).n_clusters == 4
+    assert Recipe(4, "cc").but(objective="cc").n_clusters == 4
+
+
+def test_an_unknown_setting_is_named() -> None:
+    with pytest.raises(TypeError, match=r"no setting 'normalised'.*centred"):
+        PUBLISHED_RECIPE.but(normalised=True)
+
+
+def test_features_are_prepared_as_it_says(blobs: Tensor) -> None:
+    shifted = blobs + 1
+    assert torch.equal(Recipe(centred=True).prepare(shifted), normalize(shifted))
+    assert torch.equal(Recipe(centred=False).prepare(shifted), shifted)
+
+
+def test_its_estimator_has_its_settings_and_checks_them(blobs: Tensor) -> None:
+    recipe = Recipe(3, "cc", alpha=2.0, epochs=4, learning_rate=2e-3, n_init=2, memory="dense")
+    estimator = recipe.estimator("cpu", 7)
+    wanted = DeepCut(3, "cc", 2.0, 4, 2e-3, n_init=2, device="cpu", random_state=7, memory="dense")
+    assert estimator.get_params() == wanted.get_params()
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        recipe.but(epochs=0).estimator()
+
+
+def test_a_restored_network_labels_as_the_fitted_one(blobs: Tensor) -> None:
+    fitted = Recipe(3).estimator("cpu").fit(blobs)
+    restored = Recipe(3).estimator("cpu").restore(fitted.weights_)
+    assert (restored.predict(blobs) == fitted.predict(blobs)).all()
+    with pytest.raises(ValueError, match="mlp2_weight has shape"):
+        Recipe(4).estimator("cpu").restore(fitted.weights_)
