@@ -35,10 +35,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise DeepCutError(
-            f"{path}: could not be written ({error.strerror}); free some space or choose another place, then "
-            "run the same command again: finished results are kept"
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> DeepCutError:
+    """The error to raise where a file could not be written."""
+    return DeepCutError(
+        f"{path}: could not be written ({error.strerror or error}); free some space, or choose another place"
+    )
 
 
 def prepare_folder(folder: Path) -> None:

@@ -154,16 +154,16 @@ def data(tmp_path: Path, photograph: np.ndarray) -> Path:
     return tmp_path
 
 
-def save_mask(data: Path, name: str, *, light: int = 255) -> None:
-    y, x = np.mgrid[:96, :128]
-    disc = ((y - 46) ** 2 + (x - 70) ** 2 < 28**2) * light
-    Image.fromarray(disc.astype(np.uint8)).save(data / "masks" / name)
+def save_mask(data: Path, name: str, disc: np.ndarray, *, light: int = 255) -> None:
+    Image.fromarray((disc * light).astype(np.uint8)).save(data / "masks" / name)
 
 
 @of_folders
-def test_every_picture_of_a_folder_is_offered(explore: Callable[[Path], Explorer], data: Path) -> None:
-    save_mask(data, "a.png")
-    save_mask(data, "b.TIF", light=1)
+def test_every_picture_of_a_folder_is_offered(
+    explore: Callable[[Path], Explorer], data: Path, disc: np.ndarray
+) -> None:
+    save_mask(data, "a.png", disc)
+    save_mask(data, "b.TIF", disc, light=1)
     explorer = explore(data)
     assert explorer.controls["picture"].options == ("a", "b", "c", "d")
     said = []
@@ -178,11 +178,11 @@ def test_every_picture_of_a_folder_is_offered(explore: Callable[[Path], Explorer
 
 @of_folders
 def test_a_mask_of_zeros_and_ones_is_one_of_black_and_white(
-    explore: Callable[[Path], Explorer], data: Path
+    explore: Callable[[Path], Explorer], data: Path, disc: np.ndarray
 ) -> None:
     figures = []
     for light in (255, 1):
-        save_mask(data, "a.png", light=light)
+        save_mask(data, "a.png", disc, light=light)
         figures.append(explore(data).figure)
     assert figures[0].axes
     assert same_picture(*figures)
