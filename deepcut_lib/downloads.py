@@ -50,6 +50,7 @@ def fetch(
     *,
     size: int | None = None,
     checksum: str | None = None,
+    attempts: int = ATTEMPTS,
     check: Callable[[Path], None] | None = None,
 ) -> Path:
     """Download a file, going on where an earlier attempt stopped.
@@ -62,6 +63,7 @@ def fetch(
         target: where to put it.
         size: in bytes, if known.
         checksum: its SHA-256 in hexadecimal, if known.
+        attempts: how often in a row a connection may fail without a byte.
         check: raises an error if the file at a path is not what was asked for; it is deleted then.
 
     Returns:
@@ -79,7 +81,7 @@ def fetch(
                 partial.unlink(missing_ok=True)
                 return target
             _check_space(partial, size)
-            _receive(url, partial, size)
+            _receive(url, partial, size, attempts)
             _check_arrived(url, partial, checksum, check)
             partial.replace(target)
     except OSError as error:
@@ -217,11 +219,11 @@ def _check_arrived(
         raise
 
 
-def _receive(url: str, partial: Path, size: int | None) -> None:
+def _receive(url: str, partial: Path, size: int | None, attempts: int) -> None:
     """Append to the partial file until it is whole, over as many connections as it takes."""
     failed = 0
     reason = ""
-    while failed < ATTEMPTS:
+    while failed < attempts:
         before = _size(partial)
         if size is not None and before == size:
             return

@@ -335,7 +335,9 @@ def _download(row: PublishedViT, damaged: list[str]) -> Path:
             if row.file and url == row.official_url:
                 target = _official_target(row.file)
                 known = KNOWN_SHA256.get(target.name)
-                return fetch(url, target, check=partial(_check_arrived, row=row, sha256=known))
+                # without long patience: there may be another address, or a backbone that is embedded
+                check = partial(_check_arrived, row=row, sha256=known)
+                return fetch(url, target, attempts=2, check=check)
             if row.repository:
                 return _from_hub(row.repository, row)
         except Exception as error:  # the hub's client, its transport and urllib share no class of errors
