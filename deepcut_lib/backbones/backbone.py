@@ -60,7 +60,7 @@ def checked_stride(stride: int | None, patch_size: int) -> int:
     return int(stride)
 
 
-_SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks")
+_SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks", "num_heads")
 """Attributes of extractors that, besides the weights, decide the features."""
 
 

@@ -58,6 +58,7 @@ class ViTFeatures(nn.Module):
             )
         self.facet = facet
         self.layer = int(layer) % depth
+        self.num_heads = int(self.model.blocks[0].attn.num_heads)  # no weight tells it
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W → values B×n×d; `cls` is the last block's CLS token after the final norm, B×d."""

@@ -312,3 +312,7 @@ def test_numbers_of_heads_that_are_none(state, value):
 def test_odd_tensors_are_refused(state, key, tensor):
     with pytest.raises(CheckpointError):
         tiny({**state, key: tensor})
+
+
+def test_networks_that_differ_in_nothing_but_heads_have_other_fingerprints(state):
+    assert tiny(state, num_heads=3).fingerprint != tiny(state, num_heads=6).fingerprint
