@@ -3,19 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from PIL import Image
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.vit import IMAGENET_MEAN
 from deepcut_lib.baselines import (
     cls_foreground,
     deep_spectral,
     dff,
     edge_boxes,
-    extract_with_attention,
     has_cls_attention,
     has_ximgproc,
     kmeans,
@@ -23,33 +20,14 @@ from deepcut_lib.baselines import (
     selective_search,
     tokencut,
 )
+from deepcut_lib.evaluation.views import Fitting, View
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph
-from deepcut_lib.images import Size
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.refinement import bilateral_solver
 from deepcut_lib.segmentation import cut
-
-Fitting: TypeAlias = Literal["square", "nearest", "padded", "cropped"]
-"""How a picture comes to whole patches: squashed to the backbone's square, resized to the nearest multiple,
-padded right and below with the mean colour, or cropped there."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """One picture as a method sees it.
-
-    Attributes:
-        picture: fitted, but not resized: padded or cropped if its method wants that.
-        features: of that picture, as the backbone gives them.
-        attention: heads×h×w, of the CLS token, or None if no method asked for it.
-    """
-
-    picture: Image.Image
-    features: PatchFeatures
-    attention: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -119,35 +97,6 @@ class Method:
     edge_model: bool = False
 
 
-def look(
-    backbone: Backbone,
-    pictures: Sequence[Image.Image],
-    fitting: Fitting,
-    *,
-    attention: bool,
-    size: Size | str = "default",
-) -> list[View]:
-    """Fit pictures and extract their features, on a GPU those of one grid together.
-
-    Args:
-        backbone: the backbone.
-        pictures: RGB.
-        fitting: how they come to whole patches.
-        attention: record CLS attention too.
-        size: what ``"square"`` squashes them to.
-    """
-    fitted = [_fit(picture, fitting, backbone.patch_size) for picture in pictures]
-    wanted = size if fitting == "square" else None
-    if not attention:
-        if backbone.device.type == "cpu":  # a batch of large pictures only leaves its caches
-            features = [backbone(picture, size=wanted, cls=False) for picture in fitted]
-        else:
-            features = backbone.batch(fitted, size=wanted)
-        return [View(*pair) for pair in zip(fitted, features, strict=True)]
-    features, maps = extract_with_attention(backbone, fitted, size=wanted)
-    return [View(*parts) for parts in zip(fitted, features, maps, strict=True)]
-
-
 def obstacle(method: Method, backbone: Backbone, setup: Setup) -> str | None:
     """Why a method cannot be run here, or None if it can."""
     if method.attention and not has_cls_attention(backbone):
@@ -157,19 +106,6 @@ def obstacle(method: Method, backbone: Backbone, setup: Setup) -> str | None:
     if method.edge_model and setup.edge_model is None:
         return "it needs --edge-model, OpenCV's model.yml.gz of structured edges"
     return None
-
-
-def _fit(picture: Image.Image, fitting: Fitting, patch: int) -> Image.Image:
-    if fitting in ("square", "nearest"):
-        return picture
-    if fitting == "cropped":
-        width, height = (max(side // patch, 1) * patch for side in picture.size)
-        return picture.crop((0, 0, min(width, picture.width), min(height, picture.height)))
-    width, height = (-(-side // patch) * patch for side in picture.size)
-    red, green, blue = (round(255 * channel) for channel in IMAGENET_MEAN)  # zero, once normalised
-    padded = Image.new("RGB", (width, height), (red, green, blue))
-    padded.paste(picture, (0, 0))
-    return padded
 
 
 def _prepared(view: View, setup: Setup) -> PatchFeatures:

@@ -7,7 +7,8 @@ from PIL import Image
 from deepcut_lib import Segmentation, load_backbone, segment
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import tokencut
-from deepcut_lib.evaluation.methods import METHODS, Fitting, Prediction, Setup, look, obstacle
+from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
+from deepcut_lib.evaluation.views import Fitting, look
 from deepcut_lib.features import normalize, upsample
 from deepcut_lib.images import load_image
 from tests.conftest import DATA

@@ -123,22 +123,18 @@ class PartsTask:
     by_backbone = False
 
     def columns(self, sets: Sequence[str], backbones: Sequence[str]) -> dict[str, str]:
-        """One for each set."""
         return {name: SOURCES[name].title for name in sets}
 
     def column(self, row: Row, set_name: str, backbone: str) -> str:
-        """The row's set."""
         return set_name
 
     def inputs_line(self, inputs: Inputs) -> str:
-        """How pictures are fitted: in one way, whatever was asked for."""
         return (
             f"shorter side {SHORTER_SIDE} pixels; methods are fitted to at most {FIT_ON}, then label all; "
             "background is a label of its own"
         )
 
     def obstacle(self, method: str, backbone: Backbone, request: Request) -> str | None:
-        """Why a method cannot be run here, or None if it can."""
         if METHODS[method].attention and not has_cls_attention(backbone):
             return f"{backbone.name} has no CLS attention, which is its saliency"
         return None

@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.datasets import SOURCES, DataSet, Sample
-from deepcut_lib.evaluation.methods import METHODS, Fitting, Prediction, Setup, View, look, obstacle
+from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.request import Inputs, Request
 from deepcut_lib.evaluation.scores import centre_square, mask_scores
 from deepcut_lib.evaluation.tasks.task import Job, ahead, finished
+from deepcut_lib.evaluation.views import Fitting, View, look
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import LIGHT, read_grey_mask
 from deepcut_lib.metrics import Box, box_of, box_scores
@@ -70,23 +71,19 @@ class PicturesTask:
     pooled = False
 
     def columns(self, sets: Sequence[str], backbones: Sequence[str]) -> dict[str, str]:
-        """One for each set or backbone."""
         if self.by_backbone:
             return {name: name for name in backbones}
         return {name: SOURCES[name].title for name in sets}
 
     def column(self, row: Row, set_name: str, backbone: str) -> str:
-        """The row's set or backbone."""
         return backbone if self.by_backbone else set_name
 
     def inputs_line(self, inputs: Inputs) -> str:
-        """How pictures are fitted."""
         if inputs == "own":
             return "fitted as each method's publication does"
         return "squashed to the backbone's square, the same features for all methods"
 
     def obstacle(self, method: str, backbone: Backbone, request: Request) -> str | None:
-        """Why a method cannot be run here, or None if it can."""
         return obstacle(METHODS[method], backbone, Setup(backbone.recipe, request.edge_model))
 
     def amount(self, pictures: int, seeds: int) -> int:

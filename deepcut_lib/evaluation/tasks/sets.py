@@ -93,23 +93,18 @@ class SetsTask:
     by_backbone = False
 
     def columns(self, sets: Sequence[str], backbones: Sequence[str]) -> dict[str, str]:
-        """One for each number of classes."""
         return {str(count): f"{count} classes" for count in COUNTS}
 
     def column(self, row: Row, set_name: str, backbone: str) -> str:
-        """The row's number of classes."""
         return row["classes"]
 
     def inputs_line(self, inputs: Inputs) -> str:
-        """How pictures are fitted: in one way, whatever was asked for."""
         return f"whole ones at {PICTURE_SIZE} pixels, one vector for each, the same for all methods"
 
     def obstacle(self, method: str, backbone: Backbone, request: Request) -> str | None:
-        """None: all methods can be run."""
         return None
 
     def amount(self, pictures: int, seeds: int) -> int:
-        """The draws."""
         return len(COUNTS) * seeds
 
     def run(self, job: Job, records: Records, progress: tqdm) -> dict[str, str]:
