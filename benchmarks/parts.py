@@ -63,8 +63,8 @@ def agreement(samples: list[Sample], backbone: Backbone) -> None:
     features = [backbone(sample.image, cls=False) for sample in samples]
     judge = load_backbone(JUDGE)
     judges = [judge(sample.image, cls=False) for sample in samples]
-    inside = [_on_grid(_mask(sample), one) for sample, one in zip(samples, features, strict=True)]
-    rows = [foreground_rows(one, where, backbone.recipe) for one, where in zip(features, inside, strict=True)]
+    inside = [_on_grid(_mask(sample), grid) for sample, grid in zip(samples, features, strict=True)]
+    rows = [foreground_rows(*pair, backbone.recipe) for pair in zip(features, inside, strict=True)]
 
     def laid_out(labels: list[np.ndarray]) -> list[Parts]:
         return [to_parts(*each) for each in zip(features, inside, labels, strict=True)]
@@ -77,7 +77,7 @@ def agreement(samples: list[Sample], backbone: Backbone) -> None:
     }
     methods["random node inputs"] = lambda seed: laid_out(without_node_features(rows))
     methods["affinities alone: spectral clustering"] = lambda seed: laid_out(
-        [spectral(ncut_graph(one), K, random_state=seed) for one in rows]
+        [spectral(ncut_graph(values), K, random_state=seed) for values in rows]
     )
     print(
         f"\n{len(samples)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n"
@@ -86,11 +86,11 @@ def agreement(samples: list[Sample], backbone: Backbone) -> None:
     for method, find in methods.items():
         seeds = (0, 1, 2) if method.startswith("DeepCut") else (0,)
         started = time.process_time()
-        found = [label_agreement(find(seed), judges) for seed in seeds]
+        agreements = [label_agreement(find(seed), judges) for seed in seeds]
         seconds = (time.process_time() - started) / len(seeds) / len(samples)
-        named, renamed = (", ".join(f"{one[i]:.2f}" for one in found) for i in (0, 1))
+        named, renamed = (", ".join(f"{agreed[i]:.2f}" for agreed in agreements) for i in (0, 1))
         print(f"| {method} | {named} | {renamed} | {seconds:.2f} |", flush=True)
-    print(f"\n{found[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
+    print(f"\n{agreements[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
 
 
 def once(samples: list[Sample], backbone: Backbone) -> None:
@@ -105,17 +105,17 @@ def once(samples: list[Sample], backbone: Backbone) -> None:
     print(f"\nfitted to {len(features[::2])} pictures in {fitting:.1f} s, applied to {len(features[1::2])}\n")
     print("| method | mean foreground IoU | ms a picture, features not counted |\n|---|---|---|")
 
-    def alone(one: PatchFeatures) -> np.ndarray:
-        return cut([one], recipe=backbone.recipe)[0].coarse_mask
+    def alone(picture: PatchFeatures) -> np.ndarray:
+        return cut([picture], recipe=backbone.recipe)[0].coarse_mask
 
     for method, mask in {
         "optimised for each picture": alone,
-        "trained once": lambda one: trained.segment_features(one).coarse_mask,
+        "trained once": lambda picture: trained.segment_features(picture).coarse_mask,
     }.items():
         started = time.process_time()
-        found = [mask(one) for one in features[1::2]]
-        seconds = (time.process_time() - started) / len(found)
-        score = np.mean([mask_iou(*each) for each in zip(found, truths[1::2], strict=True)])
+        masks = [mask(picture) for picture in features[1::2]]
+        seconds = (time.process_time() - started) / len(masks)
+        score = np.mean([mask_iou(*each) for each in zip(masks, truths[1::2], strict=True)])
         print(f"| {method} | {score:.3f} | {1000 * seconds:.0f} |", flush=True)
 
 

@@ -162,7 +162,7 @@ class _PatchResult(Protocol):
 
 
 def _patchwise(find: Callable[[View, Setup], _PatchResult]) -> Run:
-    """A method without random numbers, enlarged as there: each pixel copies its nearest patch."""
+    """A method without random numbers, enlarged as it was published: each pixel copies its nearest patch."""
 
     def predict(view: View, setup: Setup, seed: int) -> Prediction:
         result = find(view, setup)
