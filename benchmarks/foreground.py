@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from deepcut_lib import Segmentation, load_backbone
-from deepcut_lib.datasets.masked import pictures_and_masks
+from deepcut_lib.datasets.masked import masked
 from deepcut_lib.features import upsample
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
@@ -31,28 +31,29 @@ def main(root: Path, name: str = "effnet_lite0") -> None:
     backbone = load_backbone(name)
     scores: dict[str, list[float]] = defaultdict(list)
     bounds: dict[str, list[float]] = defaultdict(list)
-    pictures = [(path, mask) for path, mask in pictures_and_masks(root).values() if mask]
-    for path, mask_file in tqdm(pictures, unit="picture", disable=not sys.stderr.isatty()):
-        picture = load_image(path)
-        truth = read_mask(mask_file, like=picture)
+    samples = masked(root, partly=True)
+    for sample in tqdm(samples, unit="picture", disable=not sys.stderr.isatty()):
+        picture = load_image(sample.image)
+        truth = read_mask(sample.mask, like=picture)
         features = backbone(picture, cls=False)
         settings = {f"the recipe, K={k}": replace(backbone.recipe, n_clusters=k) for k in CLUSTERS}
         for method, recipe in {**settings, "published settings": PUBLISHED_RECIPE}.items():
-            (found,) = cut([features], recipe=recipe)
-            scores[method].append(mask_iou(found.mask, truth))
-            bounds[method].append(max(mask_iou(mask, truth) for mask in _all_masks(found)))
-    print(f"\n{len(pictures)} pictures of {root.name}, {name}, N-cut, seed 0: mean foreground IoU\n")
+            (segmentation,) = cut([features], recipe=recipe)
+            scores[method].append(mask_iou(segmentation.mask, truth))
+            bounds[method].append(max(mask_iou(mask, truth) for mask in _all_masks(segmentation)))
+    print(f"\n{len(samples)} pictures of {root.name}, {name}, N-cut, seed 0: mean foreground IoU\n")
     print("| setting | border rule | best choice of its clusters |\n|---|---|---|")
     for method, values in scores.items():
         print(f"| {method} | {np.mean(values):.3f} | {np.mean(bounds[method]):.3f} |")
 
 
-def _all_masks(found: Segmentation) -> Iterator[np.ndarray]:
+def _all_masks(segmentation: Segmentation) -> Iterator[np.ndarray]:
     """The mask of every choice of clusters, but of none and of all."""
-    present = np.unique(found.labels)
+    present = np.unique(segmentation.labels)
     for count in range(1, max(len(present), 2)):
         for chosen in combinations(present, count):
-            yield upsample(np.isin(found.labels, chosen), found.features, smooth=True) > 0.5
+            foreground = np.isin(segmentation.labels, chosen)
+            yield upsample(foreground, segmentation.features, smooth=True) > 0.5
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.cli_sets import _kept
 from deepcut_lib.downloads import unpack
 from deepcut_lib.evaluation.records import Records
-from deepcut_lib.evaluation.run import finished
+from deepcut_lib.evaluation.tasks.task import finished
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.folder import FILES, kept_results, write_results
 from deepcut_lib.images import load_image

@@ -21,7 +21,8 @@ from deepcut_lib import load_backbone
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import spectral
 from deepcut_lib.clustering import optimise
-from deepcut_lib.datasets.masked import pictures_and_masks
+from deepcut_lib.datasets import Sample
+from deepcut_lib.datasets.masked import masked
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import load_image
@@ -56,13 +57,14 @@ def without_node_features(rows: list[Tensor]) -> list[np.ndarray]:
     return labels
 
 
-def agreement(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
+def agreement(samples: list[Sample], backbone: Backbone) -> None:
     """Print how far labels agree across pictures, for each mode and without node features."""
-    pairs = pairs[:: max(len(pairs) // PICTURES, 1)][:PICTURES]
-    features = [backbone(path, cls=False) for path, _ in pairs]
-    judges = [load_backbone(JUDGE)(path, cls=False) for path, _ in pairs]
-    inside = [_on_grid(_mask(*pair), one) for pair, one in zip(pairs, features, strict=True)]
-    rows = [foreground_rows(one, where, backbone.recipe) for one, where in zip(features, inside, strict=True)]
+    samples = samples[:: max(len(samples) // PICTURES, 1)][:PICTURES]
+    features = [backbone(sample.image, cls=False) for sample in samples]
+    judge = load_backbone(JUDGE)
+    judges = [judge(sample.image, cls=False) for sample in samples]
+    inside = [_on_grid(_mask(sample), grid) for sample, grid in zip(samples, features, strict=True)]
+    rows = [foreground_rows(*pair, backbone.recipe) for pair in zip(features, inside, strict=True)]
 
     def laid_out(labels: list[np.ndarray]) -> list[Parts]:
         return [to_parts(*each) for each in zip(features, inside, labels, strict=True)]
@@ -75,46 +77,50 @@ def agreement(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
     }
     methods["random node inputs"] = lambda seed: laid_out(without_node_features(rows))
     methods["affinities alone: spectral clustering"] = lambda seed: laid_out(
-        [spectral(ncut_graph(one), K, random_state=seed) for one in rows]
+        [spectral(ncut_graph(values), K, random_state=seed) for values in rows]
     )
-    print(f"\n{len(pairs)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n")
+    print(
+        f"\n{len(samples)} pictures, {backbone.name}, {K} parts of the true foreground, judged by {JUDGE}\n"
+    )
     print("| method | same label | … after the best renaming | s a picture |\n|---|---|---|---|")
     for method, find in methods.items():
         seeds = (0, 1, 2) if method.startswith("DeepCut") else (0,)
         started = time.process_time()
-        found = [label_agreement(find(seed), judges) for seed in seeds]
-        seconds = (time.process_time() - started) / len(seeds) / len(pairs)
-        named, renamed = (", ".join(f"{one[i]:.2f}" for one in found) for i in (0, 1))
+        agreements = [label_agreement(find(seed), judges) for seed in seeds]
+        seconds = (time.process_time() - started) / len(seeds) / len(samples)
+        named, renamed = (", ".join(f"{agreed[i]:.2f}" for agreed in agreements) for i in (0, 1))
         print(f"| {method} | {named} | {renamed} | {seconds:.2f} |", flush=True)
-    print(f"\n{found[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
+    print(f"\n{agreements[0].matches} pairs of patches; with {K} labels, chance is about {1 / K:.2f}.")
 
 
-def once(pairs: list[tuple[Path, Path]], backbone: Backbone) -> None:
+def once(samples: list[Sample], backbone: Backbone) -> None:
     """Print foreground IoU and time of one network for all, fitted to every second picture, on the others."""
-    features = [backbone(path, cls=False) for path, _ in tqdm(pairs, disable=not sys.stderr.isatty())]
-    truths = [_mask(*pair) for pair in pairs]
+    features = [
+        backbone(sample.image, cls=False) for sample in tqdm(samples, disable=not sys.stderr.isatty())
+    ]
+    truths = [_mask(sample) for sample in samples]
     started = time.process_time()
     trained = train_on_features(features[::2], backbone)
     fitting = time.process_time() - started
     print(f"\nfitted to {len(features[::2])} pictures in {fitting:.1f} s, applied to {len(features[1::2])}\n")
     print("| method | mean foreground IoU | ms a picture, features not counted |\n|---|---|---|")
 
-    def alone(one: PatchFeatures) -> np.ndarray:
-        return cut([one], recipe=backbone.recipe)[0].coarse_mask
+    def alone(picture: PatchFeatures) -> np.ndarray:
+        return cut([picture], recipe=backbone.recipe)[0].coarse_mask
 
     for method, mask in {
         "optimised for each picture": alone,
-        "trained once": lambda one: trained.segment_features(one).coarse_mask,
+        "trained once": lambda picture: trained.segment_features(picture).coarse_mask,
     }.items():
         started = time.process_time()
-        found = [mask(one) for one in features[1::2]]
-        seconds = (time.process_time() - started) / len(found)
-        score = np.mean([mask_iou(*each) for each in zip(found, truths[1::2], strict=True)])
+        masks = [mask(picture) for picture in features[1::2]]
+        seconds = (time.process_time() - started) / len(masks)
+        score = np.mean([mask_iou(*each) for each in zip(masks, truths[1::2], strict=True)])
         print(f"| {method} | {score:.3f} | {1000 * seconds:.0f} |", flush=True)
 
 
-def _mask(picture: Path, mask: Path) -> np.ndarray:
-    return read_mask(mask, like=load_image(picture))
+def _mask(sample: Sample) -> np.ndarray:
+    return read_mask(sample.mask, like=load_image(sample.image))
 
 
 def _on_grid(mask: np.ndarray, features: PatchFeatures) -> np.ndarray:
@@ -127,11 +133,7 @@ def _on_grid(mask: np.ndarray, features: PatchFeatures) -> np.ndarray:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     prefix = sys.argv[2] if len(sys.argv) > 2 else ""
-    chosen = [
-        (path, mask)
-        for name, (path, mask) in pictures_and_masks(folder).items()
-        if mask and name.startswith(prefix)
-    ]
+    chosen = [sample for sample in masked(folder, partly=True) if sample.name.startswith(prefix)]
     embedded = load_backbone("effnet_lite0")
     agreement(chosen, embedded)
     if not prefix:

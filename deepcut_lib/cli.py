@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from deepcut_lib import __version__
+from deepcut_lib import __version__, cli_evaluate
 from deepcut_lib import arguments as take
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.cli_sets import (
@@ -23,7 +23,6 @@ from deepcut_lib.cli_sets import (
 )
 from deepcut_lib.doctor import run_doctor
 from deepcut_lib.errors import DeepCutError, ImageError
-from deepcut_lib.evaluation import command as evaluation
 from deepcut_lib.files import printable, sha256, write_whole
 from deepcut_lib.folder import (
     FILES,
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "doctor":
             return run_doctor()
         if options.command == "evaluate":
-            return evaluation.run_command(options)
+            return cli_evaluate.run(options)
         if options.command == "parts":
             return run_parts(options)
         if options.command == "cluster":
@@ -100,7 +99,7 @@ def _parser() -> take.Parser:
             description="Sort pictures into clusters by what they show, without a number of clusters.",
         )
     )
-    evaluation.add_arguments(commands.add_parser("evaluate", help=evaluation.HELP))
+    cli_evaluate.add_command(commands)
     commands.add_parser("doctor", help="check versions, devices, backbones, data and widgets")
     return parser
 

@@ -40,6 +40,16 @@ def box_of(mask: np.ndarray) -> Box | None:
     return (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
 
 
+def box_scores(box: Box, truths: Sequence[Box]) -> dict[str, float]:
+    """Score a box against all true ones.
+
+    Returns:
+        ``corloc``: 1 if any is overlapped with an IoU of at least one half; ``box_iou``: the largest IoU.
+    """
+    best = max((box_iou(box, truth) for truth in truths), default=0.0)
+    return {"corloc": float(best >= 0.5), "box_iou": best}
+
+
 def corloc(predicted: Sequence[Box], truths: Sequence[Sequence[Box]]) -> float:
     """CorLoc: the share of pictures whose box overlaps any true box with an IoU of at least 0.5.
 
@@ -52,10 +62,7 @@ def corloc(predicted: Sequence[Box], truths: Sequence[Sequence[Box]]) -> float:
     """
     if len(predicted) != len(truths) or not predicted:
         raise ValueError(f"{len(predicted)} boxes and the truth of {len(truths)} pictures; give one box each")
-    hits = [
-        any(box_iou(box, true) >= 0.5 for true in boxes) for box, boxes in zip(predicted, truths, strict=True)
-    ]
-    return sum(hits) / len(hits)
+    return sum(box_scores(*pair)["corloc"] for pair in zip(predicted, truths, strict=True)) / len(predicted)
 
 
 class ClusterScores(NamedTuple):

@@ -1,6 +1,7 @@
 """Sharper masks: the bilateral solver, and the largest connected component."""
 
 import math
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -79,9 +80,14 @@ def refine_mask(image: Image.Image, mask: np.ndarray) -> np.ndarray:
     return largest_component(solved) if solved.any() else mask
 
 
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest 4-connected part of a bool map; the first one in reading order where two are equal."""
-    parts, count = ndimage.label(mask)
+def largest_component(mask: np.ndarray, *, neighbours: Literal[4, 8] = 4) -> np.ndarray:
+    """The largest connected part of a bool map; the first one in reading order where two are equal.
+
+    Args:
+        mask: h×w bool.
+        neighbours: of a cell: 4 share an edge with it, 8 a corner at least.
+    """
+    parts, count = ndimage.label(mask, ndimage.generate_binary_structure(2, 1 if neighbours == 4 else 2))
     if count <= 1:
         return mask
     sizes = np.bincount(parts.ravel())

@@ -6,6 +6,7 @@ import pytest
 from deepcut_lib.metrics import (
     box_iou,
     box_of,
+    box_scores,
     cluster_scores,
     corloc,
     keypoint_scores,
@@ -38,6 +39,13 @@ def test_box_iou() -> None:
     assert box_iou((0, 0, 2, 2), (0, 0, 2, 2)) == 1
     assert box_iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
     assert box_iou((0, 0, 0, 0), (0, 0, 0, 0)) == 0
+
+
+def test_a_box_is_scored_by_the_true_one_that_it_meets_best() -> None:
+    truths = [(20, 20, 30, 30), (0, 0, 10, 10)]
+    assert box_scores((0, 0, 10, 5), truths) == {"corloc": 1.0, "box_iou": 0.5}
+    assert box_scores((0, 0, 10, 4), truths) == {"corloc": 0.0, "box_iou": 0.4}
+    assert box_scores((0, 0, 10, 5), []) == {"corloc": 0.0, "box_iou": 0.0}
 
 
 def test_corloc_counts_a_hit_on_any_box_from_one_half_on() -> None:

@@ -91,12 +91,11 @@ HOUSE = (
 
 FLOOR = {room: floor for floor, rooms in enumerate(HOUSE) for room in rooms.split()}
 
-OF_THE_COMMAND_LINE = {"__main__", "arguments", "folder", "gallery", "doctor", "cli_sets"}
+OF_THE_COMMAND_LINE = {"__main__", "arguments", "folder", "gallery", "doctor", "cli_sets", "cli_evaluate"}
 """Modules that belong to the room `cli`, wherever they lie."""
 
 UPWARD = {
     ("deepcut_lib.datasets.__main__", "deepcut_lib.arguments"),
-    ("deepcut_lib.evaluation.command", "deepcut_lib.arguments"),
 }
 """Imports that point up all the same, to be got rid of."""
 

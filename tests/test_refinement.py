@@ -63,3 +63,5 @@ def test_largest_component() -> None:
     mask = np.array([[1, 1, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1]], bool)
     assert np.array_equal(largest_component(mask), np.array([[0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 1]], bool))
     assert not largest_component(np.zeros((2, 2), bool)).any()
+    # by corners, too, all but the one below on the left hang together
+    assert largest_component(mask, neighbours=8).sum() == 6

@@ -76,10 +76,10 @@ def amir_parts(
     """
     if len(features) != len(saliency) or not features:
         raise ValueError(f"{len(saliency)} saliency maps for {len(features)} pictures; give one for each")
-    rows = [unit_rows(one.values.cpu().numpy()) for one in features]
+    rows = [unit_rows(of_picture.values.cpu().numpy()) for of_picture in features]
     stacked = np.concatenate(rows)
     clusters = _elbow(stacked, n_init, random_state)
-    labels = [clusters.predict(one) for one in rows]
+    labels = [clusters.predict(of_picture) for of_picture in rows]
     share = _votes(labels, saliency, clusters.n_clusters)
     salient = share >= VOTES
     if not salient.any():
@@ -88,12 +88,13 @@ def amir_parts(
     if len(foreground) < n_parts:
         raise ValueError(f"a foreground of {len(foreground)} patches cannot form {n_parts} parts")
     parts = KMeans(n_parts, n_init=n_init, random_state=random_state).fit(foreground)
-    found = AmirParts([], clusters.n_clusters, salient, clusters, parts)
-    found.labels.extend(found.predict(one) for one in features)
-    return found
+    fitted = AmirParts([], clusters.n_clusters, salient, clusters, parts)
+    fitted.labels.extend(map(fitted.predict, features))
+    return fitted
 
 
 def _elbow(rows: np.ndarray, n_init: int, random_state: int) -> KMeans:
+    """k-means with as many clusters as pay, and one more, see `ELBOW`."""
     before = None
     for k in range(1, min(MOST_CLUSTERS, len(rows)) + 1):
         model = KMeans(k, n_init=n_init, random_state=random_state).fit(rows)
@@ -106,8 +107,8 @@ def _elbow(rows: np.ndarray, n_init: int, random_state: int) -> KMeans:
 def _votes(labels: Sequence[np.ndarray], saliency: Sequence[np.ndarray], k: int) -> np.ndarray:
     """For each cluster, the share of all pictures in which its mean saliency is high."""
     votes = np.zeros(k)
-    for found, map_ in zip(labels, saliency, strict=True):
-        size = np.bincount(found, minlength=k)
-        mean = np.bincount(found, weights=map_.ravel(), minlength=k) / np.maximum(size, 1)
+    for clusters, map_ in zip(labels, saliency, strict=True):
+        size = np.bincount(clusters, minlength=k)
+        mean = np.bincount(clusters, weights=map_.ravel(), minlength=k) / np.maximum(size, 1)
         votes += (size > 0) & (mean > SALIENT)
     return votes / len(labels)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage, sparse
+from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from deepcut_lib.features import PatchFeatures, unit_rows
 from deepcut_lib.foreground import foreground_box
 from deepcut_lib.graphs import cut_vectors
 from deepcut_lib.metrics import Box
+from deepcut_lib.refinement import largest_component
 
 NEIGHBOURS = ((20, 2.0), (10, 0.1))
 """Of the colour term: so many nearest patches, with the place in the picture weighing so much."""
@@ -68,7 +69,7 @@ def deep_spectral(
     foreground = eigenvectors[1] > 0
     if foreground.mean() > 0.5:
         foreground = ~foreground
-    box = foreground_box(_largest_8_connected(foreground), features.image_size)
+    box = foreground_box(largest_component(foreground, neighbours=8), features.image_size)
     return DeepSpectral(foreground, box, eigenvalues, eigenvectors)
 
 
@@ -90,10 +91,3 @@ def colour_affinity(picture: Image.Image, grid: tuple[int, int]) -> np.ndarray:
         nearest = NearestNeighbors(n_neighbors=min(neighbours, h * w)).fit(rows)
         ties = ties + sparse.csr_array(nearest.kneighbors_graph(rows))
     return (ties + ties.T).toarray()
-
-
-def _largest_8_connected(mask: np.ndarray) -> np.ndarray:
-    parts, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    if count <= 1:
-        return mask
-    return parts == 1 + np.bincount(parts.ravel())[1:].argmax()

@@ -48,9 +48,9 @@ def dff(features: Sequence[PatchFeatures], n_factors: int, *, random_state: int 
     model = NMF(n_factors, solver="mu", init="random", max_iter=200, tol=1e-4, random_state=random_state)
     with _quiet():
         weights = model.fit_transform(rows)
-    ends = np.cumsum([len(one.values) for one in features])[:-1]
-    per_picture = np.split(weights.argmax(axis=1), ends)
-    labels = [one.to_map(found) for one, found in zip(features, per_picture, strict=True)]
+    ends = np.cumsum([len(of_picture.values) for of_picture in features])[:-1]
+    largest = np.split(weights.argmax(axis=1), ends)
+    labels = [of_picture.to_map(factors) for of_picture, factors in zip(features, largest, strict=True)]
     return Dff(labels, model.components_, model)
 
 
@@ -63,6 +63,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _rectified(features: Sequence[PatchFeatures]) -> np.ndarray:
-    if len({one.values.shape[1] for one in features}) != 1:
+    if len({of_picture.values.shape[1] for of_picture in features}) != 1:
         raise ValueError("give the features of at least one picture, all of one backbone")
-    return np.concatenate([one.values.cpu().numpy() for one in features]).clip(min=0)
+    return np.concatenate([of_picture.values.cpu().numpy() for of_picture in features]).clip(min=0)

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from PIL import Image
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.backbones.vit import IMAGENET_MEAN
 from deepcut_lib.baselines import (
     cls_foreground,
     deep_spectral,
     dff,
     edge_boxes,
-    extract_with_attention,
     has_cls_attention,
     has_ximgproc,
     kmeans,
@@ -23,33 +20,14 @@ from deepcut_lib.baselines import (
     selective_search,
     tokencut,
 )
+from deepcut_lib.evaluation.views import Fitting, View
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph
-from deepcut_lib.images import Size
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.refinement import bilateral_solver
 from deepcut_lib.segmentation import cut
-
-Fitting: TypeAlias = Literal["square", "nearest", "padded", "cropped"]
-"""How a picture comes to whole patches: squashed to the backbone's square, resized to the nearest multiple,
-padded right and below with the mean colour, or cropped there."""
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """One picture as a method sees it.
-
-    Attributes:
-        picture: fitted, but not resized: padded or cropped if its method wants that.
-        features: of that picture, as the backbone gives them.
-        attention: heads×h×w, of the CLS token, or None if no method asked for it.
-    """
-
-    picture: Image.Image
-    features: PatchFeatures
-    attention: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +39,8 @@ class Setup:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What a method found in a view.
+class Prediction:
+    """What a method makes of a view.
 
     Attributes:
         box: round the object.
@@ -74,7 +52,7 @@ class Found:
     mask: np.ndarray | None
     further: dict[str, float] = field(default_factory=dict)
 
-    def on(self, height: int, width: int) -> "Found":
+    def on_whole(self, height: int, width: int) -> "Prediction":
         """The same on the whole picture: padding taken off, what was cropped away put back as background."""
         x1, y1, x2, y2 = self.box
         box = (min(x1, width - 1), min(y1, height - 1), min(x2, width), min(y2, height))
@@ -86,7 +64,7 @@ class Found:
         return replace(self, box=box, mask=whole)
 
 
-Run: TypeAlias = Callable[[Sequence[View], Setup, int], list[Found]]
+Run: TypeAlias = Callable[[Sequence[View], Setup, int], list[Prediction]]
 
 
 @dataclass(frozen=True)
@@ -95,12 +73,16 @@ class Method:
 
     Attributes:
         title: what tables call it.
-        run: (views, setup, seed) → what was found in each view.
+        run: (views, setup, seed) → what it makes of each view.
         seeded: whether it depends on the seed; if not, one run is enough.
         boxes_in: how its publication fits pictures for localization.
         masks_in: the same for segmentation.
+        masks: whether it gives masks, not boxes alone.
+        published: whether its settings are; others were chosen on the horses and on ``data/``, and have no
+            place in the paper's tables.
         attention: whether it needs CLS attention.
         opencv: whether it needs OpenCV's contributed modules (and no features).
+        edge_model: whether it needs a file of structured edges.
     """
 
     title: str
@@ -108,61 +90,22 @@ class Method:
     seeded: bool = False
     boxes_in: Fitting = "square"
     masks_in: Fitting = "square"
+    masks: bool = True
+    published: bool = True
     attention: bool = False
     opencv: bool = False
+    edge_model: bool = False
 
 
-def look(
-    backbone: Backbone,
-    pictures: Sequence[Image.Image],
-    fitting: Fitting,
-    *,
-    attention: bool,
-    size: Size | str = "default",
-) -> list[View]:
-    """Fit pictures and extract their features, on a GPU those of one grid together.
-
-    Args:
-        backbone: the backbone.
-        pictures: RGB.
-        fitting: how they come to whole patches.
-        attention: record CLS attention too.
-        size: what ``"square"`` squashes them to.
-    """
-    fitted = [_fit(picture, fitting, backbone.patch_size) for picture in pictures]
-    wanted = size if fitting == "square" else None
-    if not attention:
-        if backbone.device.type == "cpu":  # a batch of large pictures only leaves its caches
-            features = [backbone(picture, size=wanted, cls=False) for picture in fitted]
-        else:
-            features = backbone.batch(fitted, size=wanted)
-        return [View(picture, one) for picture, one in zip(fitted, features, strict=True)]
-    features, maps = extract_with_attention(backbone, fitted, size=wanted)
-    return [View(*three) for three in zip(fitted, features, maps, strict=True)]
-
-
-def unavailable(method: Method, backbone: Backbone, setup: Setup) -> str | None:
+def obstacle(method: Method, backbone: Backbone, setup: Setup) -> str | None:
     """Why a method cannot be run here, or None if it can."""
     if method.attention and not has_cls_attention(backbone):
         return f"{backbone.name} has no CLS attention"
     if method.opencv and not has_ximgproc():
         return "OpenCV's contributed modules are not installed (opencv-contrib-python-headless)"
-    if method is METHODS["edge_boxes"] and setup.edge_model is None:
+    if method.edge_model and setup.edge_model is None:
         return "it needs --edge-model, OpenCV's model.yml.gz of structured edges"
     return None
-
-
-def _fit(picture: Image.Image, fitting: Fitting, patch: int) -> Image.Image:
-    if fitting in ("square", "nearest"):
-        return picture
-    if fitting == "cropped":
-        width, height = (max(side // patch, 1) * patch for side in picture.size)
-        return picture.crop((0, 0, min(width, picture.width), min(height, picture.height)))
-    width, height = (-(-side // patch) * patch for side in picture.size)
-    red, green, blue = (round(255 * channel) for channel in IMAGENET_MEAN)  # zero, once normalised
-    padded = Image.new("RGB", (width, height), (red, green, blue))
-    padded.paste(picture, (0, 0))
-    return padded
 
 
 def _prepared(view: View, setup: Setup) -> PatchFeatures:
@@ -171,7 +114,9 @@ def _prepared(view: View, setup: Setup) -> PatchFeatures:
 
 
 def _deepcut(*, refine: bool = False, **options: Any) -> Run:
-    def run(views: Sequence[View], setup: Setup, seed: int) -> list[Found]:
+    """DeepCut as `segment` does it, all views at once."""
+
+    def run(views: Sequence[View], setup: Setup, seed: int) -> list[Prediction]:
         segmentations = cut(
             [view.features for view in views],
             recipe=setup.recipe,
@@ -179,100 +124,115 @@ def _deepcut(*, refine: bool = False, **options: Any) -> Run:
             random_state=seed * setup.recipe.n_init,  # so that no two seeds share a start
             **options,
         )
-        if options.get("objective") != "cc":
-            return [Found(one.box, one.mask) for one in segmentations]
-        # the share that N-cut would throw away: what Table 4 explains CC's numbers by
+        with_shares = options.get("objective") == "cc"
         return [
-            Found(
-                one.box,
-                one.mask,
-                {
-                    "negative": float(Graph(view.features.values).negative_share()),
-                    "negative_clustered": float(Graph(_prepared(view, setup).values).negative_share()),
-                },
+            Prediction(
+                segmentation.box, segmentation.mask, _negative_shares(view, setup) if with_shares else {}
             )
-            for one, view in zip(segmentations, views, strict=True)
+            for segmentation, view in zip(segmentations, views, strict=True)
         ]
 
     return run
 
 
-def _each(find: Callable[[View, Setup, int], Found]) -> Run:
+def _negative_shares(view: View, setup: Setup) -> dict[str, float]:
+    """The share of affinities that N-cut would throw away: what Table 4 explains CC's numbers by."""
+    return {
+        "negative": float(Graph(view.features.values).negative_share()),
+        "negative_clustered": float(Graph(_prepared(view, setup).values).negative_share()),
+    }
+
+
+def _each(predict: Callable[[View, Setup, int], Prediction]) -> Run:
     """Let a method for one picture serve several."""
 
-    def run(views: Sequence[View], setup: Setup, seed: int) -> list[Found]:
-        return [find(view, setup, seed) for view in views]
+    def run(views: Sequence[View], setup: Setup, seed: int) -> list[Prediction]:
+        return [predict(view, setup, seed) for view in views]
 
     return run
 
 
-def _patches(foreground: np.ndarray, box: Box, features: PatchFeatures) -> Found:
-    """Foreground patches as published methods enlarge them: each pixel copies its nearest patch."""
-    return Found(box, upsample(foreground, features))
+class _PatchResult(Protocol):
+    """What most published methods give: h×w foreground patches, and a box by a rule of their own."""
+
+    @property
+    def foreground(self) -> np.ndarray: ...
+    @property
+    def box(self) -> Box: ...
 
 
-def _smooth(foreground: np.ndarray, features: PatchFeatures) -> Found:
-    """Foreground patches as DeepCut enlarges them."""
-    mask = upsample(foreground, features, smooth=True) > 0.5
-    return Found(foreground_box(foreground, features.image_size), mask)
+def _patchwise(find: Callable[[View, Setup], _PatchResult]) -> Run:
+    """A method without random numbers, enlarged as it was published: each pixel copies its nearest patch."""
+
+    def predict(view: View, setup: Setup, seed: int) -> Prediction:
+        result = find(view, setup)
+        return Prediction(result.box, upsample(result.foreground, view.features))
+
+    return _each(predict)
 
 
-def _tokencut(view: View, setup: Setup, seed: int) -> Found:
-    found = tokencut(_prepared(view, setup))
-    return _patches(found.foreground, found.box, view.features)
+def _smooth(find: Callable[[View, Setup, int], np.ndarray]) -> Run:
+    """A method that gives h×w foreground patches, enlarged and boxed as DeepCut's."""
+
+    def predict(view: View, setup: Setup, seed: int) -> Prediction:
+        foreground = find(view, setup, seed)
+        mask = upsample(foreground, view.features, smooth=True) > 0.5
+        return Prediction(foreground_box(foreground, view.features.image_size), mask)
+
+    return _each(predict)
 
 
-def _tokencut_solver(view: View, setup: Setup, seed: int) -> Found:
-    coarse = _tokencut(view, setup, seed).mask
-    assert coarse is not None
-    soft = bilateral_solver(view.picture, coarse, sigma_xy=16, sigma_luma=16, sigma_chroma=8)
-    return Found(foreground_box(soft > 0.5, view.features.image_size), soft)
+def _refined(run: Run) -> Run:
+    """A method's masks by the bilateral solver, with TokenCut's settings."""
+
+    def refine(view: View, setup: Setup, seed: int) -> Prediction:
+        (coarse,) = run([view], setup, seed)
+        assert coarse.mask is not None
+        soft = bilateral_solver(view.picture, coarse.mask, sigma_xy=16, sigma_luma=16, sigma_chroma=8)
+        return Prediction(foreground_box(soft > 0.5, view.features.image_size), soft)
+
+    return _each(refine)
 
 
-def _lost(view: View, setup: Setup, seed: int) -> Found:
-    found = lost(_prepared(view, setup))
-    return _patches(found.foreground, found.box, view.features)
+_tokencut = _patchwise(lambda view, setup: tokencut(_prepared(view, setup)))
 
 
-def _spectral(colour_weight: float) -> Run:
-    def find(view: View, setup: Setup, seed: int) -> Found:
-        found = deep_spectral(_prepared(view, setup), view.picture, colour_weight=colour_weight, count=2)
-        return _patches(found.foreground, found.box, view.features)
-
-    return _each(find)
-
-
-def _cls(view: View, setup: Setup, seed: int) -> Found:
-    assert view.attention is not None
-    found = cls_foreground(view.attention, view.features)
-    return _patches(found.foreground, found.box, view.features)
-
-
-def _kmeans(k: int) -> Run:
-    return _each(
-        lambda view, setup, seed: _smooth(kmeans(_prepared(view, setup), k, random_state=seed), view.features)
+def _deep_spectral(colour_weight: float) -> Run:
+    return _patchwise(
+        lambda view, setup: deep_spectral(
+            _prepared(view, setup), view.picture, colour_weight=colour_weight, count=2
+        )
     )
 
 
+def _cls_foreground(view: View, setup: Setup) -> _PatchResult:
+    assert view.attention is not None
+    return cls_foreground(view.attention, view.features)
+
+
+def _kmeans(k: int) -> Run:
+    return _smooth(lambda view, setup, seed: kmeans(_prepared(view, setup), k, random_state=seed))
+
+
 def _dff(k: int) -> Run:
-    def find(view: View, setup: Setup, seed: int) -> Found:
+    def find(view: View, setup: Setup, seed: int) -> np.ndarray:
         labels = dff([_prepared(view, setup)], k, random_state=seed).labels[0]
-        return _smooth(~background_clusters(labels)[labels], view.features)
+        return ~background_clusters(labels)[labels]
 
-    return _each(find)
+    return _smooth(find)
 
 
-def _middle(view: View, setup: Setup, seed: int) -> Found:
+def _edge_boxes(view: View, setup: Setup, seed: int) -> Prediction:
+    assert setup.edge_model is not None
+    return Prediction(edge_boxes(view.picture, setup.edge_model), None)
+
+
+def _middle(view: View, setup: Setup, seed: int) -> Prediction:
     height, width = view.features.image_size
     box = (width // 4, height // 4, width - width // 4, height - height // 4)
     mask = np.zeros((height, width), bool)
     mask[box[1] : box[3], box[0] : box[2]] = True
-    return Found(box, mask)
-
-
-def _edge_boxes(view: View, setup: Setup, seed: int) -> Found:
-    assert setup.edge_model is not None
-    return Found(edge_boxes(view.picture, setup.edge_model), None)
+    return Prediction(box, mask)
 
 
 METHODS = {
@@ -285,29 +245,39 @@ METHODS = {
         "DeepCut, CC, α = 6 (chosen on a quarter of the pictures)",
         _deepcut(objective="cc", alpha=6.0),
         seeded=True,
+        published=False,
     ),
     "cc_solver": Method("DeepCut, CC, bilateral solver", _deepcut(objective="cc", refine=True), seeded=True),
-    "tokencut": Method("TokenCut", _each(_tokencut), boxes_in="padded", masks_in="nearest"),
+    "tokencut": Method("TokenCut", _tokencut, boxes_in="padded", masks_in="nearest"),
     "tokencut_solver": Method(
-        "TokenCut, bilateral solver", _each(_tokencut_solver), boxes_in="padded", masks_in="nearest"
+        "TokenCut, bilateral solver", _refined(_tokencut), boxes_in="padded", masks_in="nearest"
     ),
-    "deep_spectral": Method("Deep Spectral", _spectral(0.0), boxes_in="cropped", masks_in="cropped"),
+    "deep_spectral": Method("Deep Spectral", _deep_spectral(0.0), boxes_in="cropped", masks_in="cropped"),
     "deep_spectral_colour": Method(
-        "Deep Spectral, colour term", _spectral(10.0), boxes_in="cropped", masks_in="cropped"
+        "Deep Spectral, colour term", _deep_spectral(10.0), boxes_in="cropped", masks_in="cropped"
     ),
-    "lost": Method("LOST", _each(_lost), boxes_in="padded", masks_in="padded"),
-    "dino_cls": Method("DINO-[CLS]", _each(_cls), boxes_in="padded", masks_in="padded", attention=True),
+    "lost": Method(
+        "LOST",
+        _patchwise(lambda view, setup: lost(_prepared(view, setup))),
+        boxes_in="padded",
+        masks_in="padded",
+    ),
+    "dino_cls": Method(
+        "DINO-[CLS]", _patchwise(_cls_foreground), boxes_in="padded", masks_in="padded", attention=True
+    ),
     "kmeans2": Method("k-means, k=2", _kmeans(2), seeded=True),
     "kmeans3": Method("k-means, k=3", _kmeans(3), seeded=True),
     "dff2": Method("DFF, k=2", _dff(2), seeded=True),
     "dff3": Method("DFF, k=3", _dff(3), seeded=True),
     "selective_search": Method(
         "Selective Search",
-        _each(lambda view, setup, seed: Found(selective_search(view.picture), None)),
+        _each(lambda view, setup, seed: Prediction(selective_search(view.picture), None)),
         seeded=True,
+        masks=False,
         opencv=True,
     ),
-    "edge_boxes": Method("EdgeBoxes", _each(_edge_boxes), opencv=True),
+    "edge_boxes": Method("EdgeBoxes", _each(_edge_boxes), masks=False, opencv=True, edge_model=True),
     "middle_box": Method("the middle box, half of each side", _each(_middle)),
 }
-"""Everything that finds the foreground of one picture, by name."""
+"""Everything that finds the foreground of one picture, by name; tables list them in this order. A rival is
+registered by its row here, and nowhere else."""

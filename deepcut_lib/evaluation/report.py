@@ -1,236 +1,204 @@
-"""From rows of results to a table: Markdown, CSV, and the numbers of a figure."""
+"""An evaluation written down: Markdown, CSV and figure, and its place in a collection of reports."""
 
 import csv
 import io
 import platform
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import torch
 
 from deepcut_lib import __version__
-from deepcut_lib.evaluation.paper import PAPER, Number
+from deepcut_lib.backbones import BACKBONES
+from deepcut_lib.backbones.registry import PAPER as PAPER_BACKBONE
+from deepcut_lib.evaluation.paper import PAPER
 from deepcut_lib.evaluation.records import Row
-from deepcut_lib.evaluation.scores import THRESHOLDS, expand_f
-from deepcut_lib.evaluation.tables import METRICS, Table
-from deepcut_lib.metrics import cluster_scores, keypoint_scores
+from deepcut_lib.evaluation.state import Evaluation
+from deepcut_lib.evaluation.tables import METRICS
+from deepcut_lib.evaluation.tally import Cell, Cells, Tallies, cells, of_seeds, tally
+from deepcut_lib.files import write_whole
+from deepcut_lib.plots.tables import table_figure
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "timm", "pillow")
 
 
-@dataclass
-class Tally:
-    """What the rows of one method, seed and column add up to; only sums are kept, and parts' labels."""
-
-    rows: int = 0
-    seconds: float = 0.0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    f: np.ndarray = field(default_factory=lambda: np.zeros(len(THRESHOLDS)))
-    f_rows: int = 0
-    truth: list[list[int]] = field(default_factory=list)
-    labels: list[list[int]] = field(default_factory=list)
-
-    def add(self, row: Row) -> None:
-        """Count a row."""
-        self.rows += 1
-        self.seconds += row["seconds"]
-        for key in METRICS.keys() & row.keys():
-            self.sums[key] = self.sums.get(key, 0.0) + row[key]
-            self.counts[key] = self.counts.get(key, 0) + 1
-        if "f" in row:
-            self.f += expand_f(row["f"])
-            self.f_rows += 1
-        if "parts" in row:
-            self.truth.append(row["parts"])
-            self.labels.append(row["labels"])
-
-    def scores(self) -> dict[str, float]:
-        """The measures: means over pictures; max F and those of key points over all of them at once."""
-        scores = {key: total / self.counts[key] for key, total in self.sums.items()}
-        if self.f_rows:
-            scores["max_f"] = float(self.f.max() / self.f_rows)
-        if sum(map(len, self.truth)):
-            pooled = keypoint_scores(self.truth, self.labels)
-            scores |= {"nmi": pooled.nmi, "ari": pooled.ari, "clusters": pooled.n_clusters}
-            truth, labels = np.concatenate(self.truth), np.concatenate(self.labels)
-            if (labels > 0).any():
-                alone = cluster_scores(truth[labels > 0], labels[labels > 0])
-                scores |= {"nmi_parts": alone.nmi, "ari_parts": alone.ari}
-        return scores
-
-
 @dataclass(frozen=True)
-class Cell:
-    """One number of a table: mean and deviation over seeds, in percent (but ``clusters``).
+class Report:
+    """An evaluation and its numbers.
 
     Attributes:
-        method: the row.
-        column: the column.
-        metric: the measure.
-        mean: ours, or None if there is none yet.
-        std: sample standard deviation over seeds; 0 for one seed.
-        seeds: how many seeds.
-        images: how many pictures (or draws) of each.
-        paper: the paper's number.
+        evaluation: how they were made.
+        columns: the table's columns, in order, and their titles.
+        cells: the numbers.
+        tallies: what they were made from.
     """
 
-    method: str
-    column: str
-    metric: str
-    mean: float | None
-    std: float
-    seeds: int
-    images: int
-    paper: Number | None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a report says of how its numbers were made.
-
-    Attributes:
-        table: name of the table.
-        command: what fills it.
-        backbones: name → one line on what it is.
-        sets: set → a line on it: how many pictures, or why there are none.
-        seeds: how many.
-        inputs: how pictures were fitted.
-        device: where it ran.
-        titles: of methods.
-        columns: of columns, in order.
-        unavailable: method → why it could not be run.
-        failures: messages of what could not be done.
-    """
-
-    table: str
-    command: str
-    backbones: Mapping[str, str]
-    sets: Mapping[str, str]
-    seeds: int
-    inputs: str
-    device: str
-    titles: Mapping[str, str]
+    evaluation: Evaluation
     columns: Mapping[str, str]
-    unavailable: Mapping[str, str]
-    failures: Iterable[str]
+    cells: Cells
+    tallies: Tallies
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the table's rows, in order."""
+        table = self.evaluation.table
+        return {method: table.task.titles[method] for method in table.methods}
 
 
-Tallies = dict[tuple[str, str, int], Tally]
-"""By column, method and seed."""
+def write_report(evaluation: Evaluation) -> str:
+    """Write report.md, table.csv and figure.png of what there is, and record the report where that is wanted.
+
+    Returns:
+        The report, Markdown.
+
+    Raises:
+        DeepCutError: a file cannot be written, or a results file cannot be read.
+    """
+    request, table = evaluation.request, evaluation.table
+    columns = table.task.columns(
+        request.sets or table.sets, list(evaluation.backbones) or request.backbones or table.backbones
+    )
+    tallies = tally(_rows(evaluation))
+    numbers = cells(request.table, evaluation.methods, columns, table.metrics, tallies)
+    report = Report(evaluation, columns, numbers, tallies)
+    folder = evaluation.folder
+    write_whole(folder / "table.csv", to_csv(report))
+    # where boxes alone were found, there is no IoU of masks to draw
+    drawn = any(metric == table.metrics[0] for _, _, metric in numbers)
+    figure = _figure(report) if drawn else None
+    if figure:
+        write_whole(folder / "figure.png", figure)
+    text = to_markdown(report, "figure.png" if figure else None)
+    write_whole(folder / "report.md", text)
+    if request.record:
+        _record(report, request.record, figure)
+    return text
 
 
-def tally(rows: Iterable[tuple[str, Row]]) -> Tallies:
-    """Add up rows, each given with its column; one is held at a time."""
-    tallies: Tallies = {}
-    for column, row in rows:
-        tallies.setdefault((column, row["method"], row["seed"]), Tally()).add(row)
-    return tallies
+def _rows(evaluation: Evaluation) -> Iterator[tuple[str, Row]]:
+    """The rows that were asked for, with their columns."""
+    task = evaluation.table.task
+    for (set_name, backbone), records in evaluation.records.items():
+        names = set(evaluation.sets[set_name].names)
+        for row in records.rows():
+            if row["method"] not in evaluation.methods or row["seed"] >= evaluation.seeds:
+                continue
+            if task.pooled or row["image"] in names:
+                yield task.column(row, set_name, backbone), row
 
 
-def cells(table: Table, name: str, columns: Iterable[str], tallies: Tallies) -> list[Cell]:
-    """All numbers of a table, with the paper's; those that nobody has are left out."""
-    return list(_cells(table, name, columns, tallies))
-
-
-def _cells(table: Table, name: str, columns: Iterable[str], tallies: Tallies) -> Iterator[Cell]:
-    for column in columns:
-        for method in table.methods:
-            seeds = [one for (where, what, _), one in tallies.items() if (where, what) == (column, method)]
-            for metric in table.metrics:
-                values = np.array([scores[metric] for one in seeds if metric in (scores := one.scores())])
-                values = values * (1 if metric == "clusters" else 100)
-                paper = PAPER[name].get((method, column, metric))
-                if not len(values) and paper is None:
-                    continue
-                yield Cell(
-                    method,
-                    column,
-                    metric,
-                    float(values.mean()) if len(values) else None,
-                    float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-                    len(values),
-                    max((one.rows for one in seeds), default=0),
-                    paper,
-                )
-
-
-def to_csv(facts: Facts, found: Iterable[Cell]) -> str:
+def to_csv(report: Report) -> str:
     """One line for each number; no times, so that the same results give the same file."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["table", "column", "method", "measure", "mean", "std", "seeds", "images", "paper"])
-    for cell in found:
+    name = report.evaluation.request.table
+    for (method, column, metric), cell in report.cells.items():
         mean = "" if cell.mean is None else f"{cell.mean:.4f}"
         std = "" if cell.mean is None else f"{cell.std:.4f}"
         paper = "" if cell.paper is None else cell.paper[0]
-        writer.writerow(
-            [facts.table, cell.column, cell.method, cell.metric, mean, std, cell.seeds, cell.images, paper]
-        )
+        writer.writerow([name, column, method, metric, mean, std, cell.seeds, cell.images, paper])
     return buffer.getvalue()
 
 
-def to_markdown(
-    table: Table, facts: Facts, found: list[Cell], tallies: Tallies, figure: str | None, level: int = 1
-) -> str:
-    """The report: how it was made, ours beside the paper's, further measures, speed, what failed."""
-    by_key = {(cell.method, cell.column, cell.metric): cell for cell in found}
-    backbone = f", `{next(iter(facts.backbones))}`" if len(facts.backbones) == 1 else ""
-    parts = [f"{'#' * level} {table.title}{backbone}", *_facts(table, facts)]
+def to_markdown(report: Report, figure: str | None, level: int = 1) -> str:
+    """The report: how it was made, ours beside the paper's, further measures, speed, what failed.
+
+    Args:
+        report: the evaluation and its numbers.
+        figure: where the figure is, as seen from the file that the text goes to.
+        level: of the heading.
+    """
+    evaluation, table = report.evaluation, report.evaluation.table
+    backbone = f", `{next(iter(evaluation.backbones))}`" if len(evaluation.backbones) == 1 else ""
+    parts = [f"{'#' * level} {table.title}{backbone}", f"    {_command(evaluation)}", _facts(evaluation)]
     if figure:
         parts.append(f"![{table.title}: {METRICS[table.metrics[0]]} of each method as bars]({figure})")
-    several = len(facts.columns) > 1 or bool(PAPER[facts.table])
-    if several:
-        parts += [f"{METRICS[table.metrics[0]]}:", _compared(table, facts, by_key, table.metrics[0])]
+    if len(report.columns) > 1 or PAPER[evaluation.request.table]:
+        parts += [f"{METRICS[table.metrics[0]]}:", _compared(report, table.metrics[0])]
+        measured = {metric for _, _, metric in report.cells}
         parts += [
-            f"{METRICS[metric]}:\n\n{_compared(table, facts, by_key, metric)}"
+            f"{METRICS[metric]}:\n\n{_compared(report, metric)}"
             for metric in table.metrics[1:]
-            if any(cell.metric == metric for cell in found)
+            if metric in measured
         ]
     else:
-        parts.append(_measures(table, facts, by_key))
-    if tallies:
-        parts += ["Images a second, features included, one method at a time:", _speed(table, facts, tallies)]
-    lines = [f"* {facts.titles[name]}: {reason}" for name, reason in facts.unavailable.items()]
-    if lines:
+        parts.append(_measures(report))
+    if report.tallies:
+        parts += ["Images a second, features included, one method at a time:", _speed(report)]
+    if evaluation.not_run:
+        lines = [f"* {report.titles[name]}: {reason}" for name, reason in evaluation.not_run.items()]
         parts += ["Not run:", "\n".join(lines)]
-    failures = list(facts.failures)
-    if failures:
-        parts += [f"{len(failures)} could not be done:", "\n".join(f"* {one}" for one in failures)]
+    if evaluation.failures:
+        lines = [f"* {without_folders(message)}" for message in evaluation.failures.values()]
+        parts += [f"{len(lines)} could not be done:", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(table: Table, facts: Facts) -> Iterator[str]:
-    yield f"    {facts.command}"
-    lines = [f"* data: {line}" for line in facts.sets.values()]
-    lines += [f"* backbone: `{name}`, {what}" for name, what in facts.backbones.items()]
-    if facts.seeds:
-        several = f"seeds 0 to {facts.seeds - 1}: mean ± sample standard deviation over them"
-        lines.append(f"* {several if facts.seeds > 1 else 'seed 0'}")
-    lines.append(f"* pictures: {facts.inputs}")
+def _command(evaluation: Evaluation) -> str:
+    """The command that fills the table, without the folders of this machine."""
+    request, table = evaluation.request, evaluation.table
+    used = request.backbones or (table.backbones if "auto" not in table.backbones else None)
+    used = used or list(evaluation.backbones) or [PAPER_BACKBONE]
+    words = ["python -m deepcut_lib evaluate", request.table]
+    if request.table != "sample" or request.data:
+        words.append("--data ROOT")
+    words += ["--backbone", *used]
+    for flag, names in (("--methods", request.methods), ("--sets", request.sets)):
+        if names:
+            words += [flag, *map(shlex.quote, names)]
+    for flag, value in (
+        ("--limit", request.limit),
+        ("--seeds", request.seeds),
+        ("--stride", request.stride),
+        ("--size", request.size),
+        ("--inputs", request.inputs),
+    ):
+        if value is not None:
+            words.append(f"{flag} {value}")
+    if request.checkpoint:
+        words.append(f"--checkpoint {shlex.quote(request.checkpoint.name)}")
+    return " ".join(words)
+
+
+def _facts(evaluation: Evaluation) -> str:
+    """What a reader must know to trust the numbers, or to get them again."""
+    table = evaluation.table
+    lines = [f"* data: {line}" for line in evaluation.lines.values()]
+    lines += [
+        f"* backbone: `{name}`, {BACKBONES.get(name, 'weights of your own')}" for name in evaluation.backbones
+    ]
+    if evaluation.sets:
+        several = f"seeds 0 to {evaluation.seeds - 1}: mean ± sample standard deviation over them"
+        lines.append(f"* {several if evaluation.seeds > 1 else 'seed 0'}")
+    lines.append(f"* pictures: {table.task.inputs_line(evaluation.inputs)}")
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    devices = {str(backbone.device) for backbone in evaluation.backbones.values()}
+    device = ", ".join(devices) or "nothing run"
     threads = f"{torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}"
     python = platform.python_version()
-    lines.append(f"* deepcut_lib {__version__}, Python {python}, {packages}; {facts.device}, {threads}")
+    lines.append(f"* deepcut_lib {__version__}, Python {python}, {packages}; {device}, {threads}")
     counted = ", but for numbers of clusters" if "clusters" in table.metrics else ""
     lines.append(f"* in percent{counted}; *paper*: the paper's number; an empty place has not been measured")
-    yield "\n".join(lines)
+    return "\n".join(lines)
 
 
-def _compared(table: Table, facts: Facts, by_key: dict[tuple[str, str, str], Cell], metric: str) -> str:
+def _compared(report: Report, metric: str) -> str:
     """Rows of methods; for each column ours and, where the paper has any, the paper's."""
-    has_paper = any(key[2] == metric for key in PAPER[facts.table])
+    table = report.evaluation.table
+    has_paper = any(of == metric for _, _, of in PAPER[report.evaluation.request.table])
     header = ["method"]
-    for title in facts.columns.values():
+    for title in report.columns.values():
         header += [title, "*paper*"] if has_paper else [title]
     lines = []
-    for method in table.methods:
-        line = [facts.titles[method]]
-        for column in facts.columns:
-            cell = by_key.get((method, column, metric))
+    for method, title in report.titles.items():
+        line = [title]
+        for column in report.columns:
+            cell = report.cells.get((method, column, metric))
             line.append(_ours(cell))
             if has_paper:
                 line.append(_papers(cell))
@@ -239,28 +207,29 @@ def _compared(table: Table, facts: Facts, by_key: dict[tuple[str, str, str], Cel
     return _grid(header, lines)
 
 
-def _measures(table: Table, facts: Facts, by_key: dict[tuple[str, str, str], Cell]) -> str:
+def _measures(report: Report) -> str:
     """Rows of methods, columns of measures, for the only column."""
-    (column,) = facts.columns
+    (column,) = report.columns
+    metrics = report.evaluation.table.metrics
     lines = [
-        [facts.titles[method], *(_ours(by_key.get((method, column, metric))) for metric in table.metrics)]
-        for method in table.methods
-        if any((method, column, metric) in by_key for metric in table.metrics)
+        [title, *(_ours(report.cells.get((method, column, metric))) for metric in metrics)]
+        for method, title in report.titles.items()
+        if any((method, column, metric) in report.cells for metric in metrics)
     ]
-    return _grid(["method", *(METRICS[metric] for metric in table.metrics)], lines)
+    return _grid(["method", *(METRICS[metric] for metric in metrics)], lines)
 
 
-def _speed(table: Table, facts: Facts, tallies: Tallies) -> str:
+def _speed(report: Report) -> str:
     lines = []
-    for method in table.methods:
-        line = [facts.titles[method]]
-        for column in facts.columns:
-            mine = [one for (where, what, _), one in tallies.items() if (where, what) == (column, method)]
-            seconds = sum(one.seconds for one in mine)
-            line.append(f"{sum(one.rows for one in mine) / seconds:.1f}" if seconds else "")
+    for method, title in report.titles.items():
+        line = [title]
+        for column in report.columns:
+            seeds = of_seeds(report.tallies, method, column)
+            seconds = sum(of_seed.seconds for of_seed in seeds)
+            line.append(f"{sum(of_seed.rows for of_seed in seeds) / seconds:.1f}" if seconds else "")
         if any(line[1:]):
             lines.append(line)
-    return _grid(["method", *facts.columns.values()], lines)
+    return _grid(["method", *report.columns.values()], lines)
 
 
 def _ours(cell: Cell | None) -> str:
@@ -276,8 +245,55 @@ def _papers(cell: Cell | None) -> str:
     return f"*{mean}*" if std is None else f"*{mean} ± {std}*"
 
 
-def _grid(header: list[str], lines: list[list[Any]]) -> str:
+def _grid(header: list[str], lines: list[list[str]]) -> str:
     rule = "|".join("---" for _ in header)
     return "\n".join(
         ["| " + " | ".join(header) + " |", f"|{rule}|", *("| " + " | ".join(line) + " |" for line in lines)]
     )
+
+
+def _figure(report: Report) -> bytes:
+    """The first measure as bars, PNG: the methods that have a number of it, ours or the paper's."""
+    metric = report.evaluation.table.metrics[0]
+    rows = {
+        title: [report.cells.get((method, column, metric)) for column in report.columns]
+        for method, title in report.titles.items()
+    }
+    rows = {title: row for title, row in rows.items() if any(row)}
+
+    def ours(cell: Cell | None) -> tuple[float, float] | None:
+        return None if cell is None or cell.mean is None else (cell.mean, cell.std)
+
+    def papers(cell: Cell | None) -> tuple[float, float] | None:
+        return None if cell is None or cell.paper is None else (cell.paper[0], cell.paper[1] or 0.0)
+
+    figure = table_figure(
+        list(rows),
+        list(report.columns.values()),
+        [[ours(cell) for cell in row] for row in rows.values()],
+        [[papers(cell) for cell in row] for row in rows.values()],
+        METRICS[metric],
+    )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100)
+    return buffer.getvalue()
+
+
+def _record(report: Report, path: Path, figure: bytes | None) -> None:
+    """Put the report into a collection of reports, in place of an earlier one of the same section."""
+    name = report.evaluation.folder.name
+    link = None
+    if figure:
+        link = f"docs/results/{name}.png"
+        write_whole(path.parent / link, figure)
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    block = f"{begin}\n{to_markdown(report, link, level=2)}{end}"
+    text = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    text, replaced = pattern.subn(lambda _: block, text)
+    write_whole(path, text if replaced else f"{text.rstrip()}\n\n{block}\n")
+
+
+def without_folders(problem: str) -> str:
+    """A message for a report that others read: file names, without the folders of this machine."""
+    return re.sub(r"(?<![\w:])/(?:[^\s/,:]+/)+", "", problem)

@@ -1,11 +1,11 @@
-"""What one picture's mask or box scores, by the protocols of TokenCut and Deep Spectral Methods."""
+"""What one picture's mask scores, by the protocols of TokenCut and Deep Spectral Methods."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from deepcut_lib.masks import LIGHT
-from deepcut_lib.metrics import Box, box_iou, mask_iou
+from deepcut_lib.metrics import mask_iou
 
 THRESHOLDS = np.arange(255) / 255
 """Of soft masks, for the F-measure: 0, 1/255, … 254/255; a pixel is foreground from the threshold on."""
@@ -64,16 +64,6 @@ def expand_f(stored: Sequence[float]) -> np.ndarray:
     if len(stored) == 2:
         return np.concatenate([stored[:1], np.full(len(THRESHOLDS) - 1, stored[1])])
     return np.asarray(stored)
-
-
-def box_scores(box: Box, truths: Sequence[Box]) -> dict[str, float]:
-    """Score a box against all true ones.
-
-    Returns:
-        ``corloc``: 1 if any is overlapped with an IoU of at least one half; ``box_iou``: the largest IoU.
-    """
-    best = max((box_iou(box, truth) for truth in truths), default=0.0)
-    return {"corloc": float(best >= 0.5), "box_iou": best}
 
 
 def centre_square(mask: np.ndarray) -> np.ndarray:

@@ -1,31 +1,14 @@
 """What each table of the paper measures, on what, and by which methods."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-PICTURE_METHODS = (
-    "ncut",
-    "ncut_solver",
-    "ncut_two_stage",
-    "cc",
-    "cc_solver",
-    "tokencut",
-    "tokencut_solver",
-    "deep_spectral",
-    "deep_spectral_colour",
-    "lost",
-    "dino_cls",
-    "kmeans2",
-    "kmeans3",
-    "dff2",
-    "dff3",
-    "selective_search",
-    "edge_boxes",
-    "middle_box",
-)
-
-OWN_SET_METHODS = (*PICTURE_METHODS[:4], "cc_alpha6", *PICTURE_METHODS[4:])
-"""Where pictures are the project's own choice, CC also with an alpha for centred features."""
+from deepcut_lib.evaluation.methods import METHODS
+from deepcut_lib.evaluation.request import Inputs
+from deepcut_lib.evaluation.tasks import parts, sets
+from deepcut_lib.evaluation.tasks.parts import PartsTask
+from deepcut_lib.evaluation.tasks.pictures import PicturesTask
+from deepcut_lib.evaluation.tasks.sets import SetsTask
+from deepcut_lib.evaluation.tasks.task import Task
 
 METRICS = {
     "corloc": "CorLoc",
@@ -52,78 +35,72 @@ class Table:
 
     Attributes:
         title: its heading.
-        kind: which of the runs fills it: pictures by masks or boxes, parts, sets of pictures, backbones.
+        task: what fills it.
         sets: names of data sets.
-        methods: its rows.
+        methods: its rows, names of the task's methods.
         metrics: its measures, the first of which is compared with the paper's.
-        by: what its columns are.
         seeds: how many seeds or draws it takes unless told.
         backbones: what it compares unless told; of other tables, the library's choice.
-        boxes: whether boxes are scored, or masks.
-        own_inputs: whether each method sees pictures as its publication fits them, or all see the same.
+        inputs: how pictures are fitted unless told.
     """
 
     title: str
-    kind: Literal["pictures", "parts", "sets", "backbones"]
+    task: Task
     sets: tuple[str, ...]
     methods: tuple[str, ...]
     metrics: tuple[str, ...]
-    by: Literal["set", "backbone", "classes"] = "set"
     seeds: int = 1
     backbones: tuple[str, ...] = ("auto",)
-    boxes: bool = False
-    own_inputs: bool = False
+    inputs: Inputs = "same"
 
 
 _MASKS = ("iou", "iou_any", "accuracy", "max_f", "corloc")
 
+_PUBLISHED = tuple(name for name, method in METHODS.items() if method.published)
+
 TABLES = {
     "1": Table(
         "Table 1: localization of one object",
-        "pictures",
+        PicturesTask(boxes=True),
         ("voc07", "voc12", "coco20k"),
-        PICTURE_METHODS,
+        _PUBLISHED,
         ("corloc", "box_iou"),
-        boxes=True,
-        own_inputs=True,
+        inputs="own",
     ),
     "2": Table(
         "Table 2: segmentation of one object",
-        "pictures",
+        PicturesTask(),
         ("cub", "duts", "ecssd"),
-        tuple(name for name in PICTURE_METHODS if name not in ("selective_search", "edge_boxes")),
+        tuple(name for name in _PUBLISHED if METHODS[name].masks),
         _MASKS[:-1],
-        own_inputs=True,
+        inputs="own",
     ),
     "3": Table(
         "Table 3: parts, by key points",
-        "parts",
+        PartsTask(),
         ("cub",),
-        ("ncut", "amir", "dff"),
+        tuple(parts.METHODS),
         ("nmi", "ari", "nmi_parts", "ari_parts", "clusters"),
     ),
     "4": Table(
         "Table 4: localization with other backbones",
-        "backbones",
+        PicturesTask(boxes=True, by_backbone=True),
         ("voc07",),
         ("ncut", "cc"),
         ("box_iou", "corloc", "negative", "negative_clustered"),
-        by="backbone",
         backbones=("dino_vitb16", "mocov3_vitb16", "mae_vitb16"),
-        boxes=True,
     ),
     "5": Table(
         "Table 5: clusters of pictures, their number unknown",
-        "sets",
+        SetsTask(),
         ("fashion",),
-        ("cc", "spectral", "components", "kmeans_told"),
+        tuple(sets.METHODS),
         ("purity", "nmi", "ari", "clusters"),
-        by="classes",
         seeds=10,
     ),
-    "horses": Table("Horses: foreground of photographs", "pictures", ("horses",), OWN_SET_METHODS, _MASKS),
+    "horses": Table("Horses: foreground of photographs", PicturesTask(), ("horses",), tuple(METHODS), _MASKS),
     "sample": Table(
-        "Sample: foreground of the pictures in data/", "pictures", ("sample",), OWN_SET_METHODS, _MASKS
+        "Sample: foreground of the pictures in data/", PicturesTask(), ("sample",), tuple(METHODS), _MASKS
     ),
 }
 """All tables, by the name that the command takes."""

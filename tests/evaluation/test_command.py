@@ -19,11 +19,14 @@ from sklearn.metrics import normalized_mutual_info_score
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.cli import main
 from deepcut_lib.datasets import KeyPoint
-from deepcut_lib.evaluation import outcome, run
-from deepcut_lib.evaluation.methods import METHODS, Found
+from deepcut_lib.evaluation.evaluate import evaluate as fill
+from deepcut_lib.evaluation.methods import METHODS, Method, Prediction
 from deepcut_lib.evaluation.paper import PAPER
-from deepcut_lib.evaluation.parts_run import fit_picture
+from deepcut_lib.evaluation.request import Request
 from deepcut_lib.evaluation.tables import METRICS, TABLES
+from deepcut_lib.evaluation.tasks import pictures
+from deepcut_lib.evaluation.tasks.parts import fit_picture
+from deepcut_lib.evaluation.tasks.task import ahead
 from deepcut_lib.metrics import corloc
 from tests.datasets import miniature
 
@@ -121,22 +124,21 @@ def test_table_1_scores_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_table_2_scores_cubs_middle_square(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures of 48×32 pixels, 24×16 of them bird; in the square of 32×32 in the middle."""
+    def all_is_bird(views: Any, setup: Any, seed: int) -> list[Prediction]:
+        return [
+            Prediction((0, 0, *view.picture.size), np.ones(view.picture.size[::-1], bool)) for view in views
+        ]
 
-    def everything(views: Any, setup: Any, seed: int) -> Any:
-        return [Found((0, 0, 48, 32), np.ones((32, 48), bool)) for _ in views]
-
+    monkeypatch.setitem(METHODS, "lost", Method("LOST", all_is_bird))
     miniature.cub(tmp_path / "data")
     miniature.masked(tmp_path / "data", "ECSSD", masks="ground_truth_mask")
-    monkeypatch.setitem(METHODS, "lost", type(METHODS["lost"])("LOST", everything))
-    assert evaluate(tmp_path, "2", "--methods", "middle_box", "lost", "tokencut") == 0
+    assert evaluate(tmp_path, "2", "--methods", "middle_box", "tokencut", "lost") == 0
     table = table_of(tmp_path / "out" / "table2-pixels")
-    bird = 100 * 24 * 16
-    for column, seen in (("cub", 32 * 32), ("ecssd", 48 * 32)):
-        assert float(table["lost", column, "accuracy"]["mean"]) == pytest.approx(bird / seen, abs=1e-3)
-        assert float(table["lost", column, "iou"]["mean"]) == pytest.approx(bird / seen, abs=1e-3)
-        assert float(table["middle_box", column, "accuracy"]["mean"]) == 100
-    assert float(table["middle_box", "cub", "iou_any"]["mean"]) == pytest.approx(bird / (26 * 18), abs=1e-3)
+    assert float(table["middle_box", "cub", "iou"]["mean"]) == 100
+    assert float(table["middle_box", "cub", "iou_any"]["mean"]) == pytest.approx(100 * 384 / 468, abs=1e-3)
+    # 48×32 pixels, 24×16 of them bird; of CUB only the 32×32 in the middle count
+    assert float(table["lost", "cub", "accuracy"]["mean"]) == pytest.approx(100 * 384 / 32**2, abs=1e-3)
+    assert float(table["lost", "ecssd", "accuracy"]["mean"]) == pytest.approx(100 * 384 / (48 * 32), abs=1e-3)
     assert table["tokencut", "ecssd", "iou"]["paper"] == "71.2"
 
 
@@ -189,7 +191,7 @@ def test_more_methods_seeds_and_pictures_add_to_what_is_there(
     assert len(rows_of(file)) == 5 * 3
     whole = file.read_text()
 
-    monkeypatch.setattr(run, "look", None)  # nothing is left to look at
+    monkeypatch.setattr(pictures, "look", None)  # nothing is left to look at
     assert evaluate(horses, "horses", "--methods", "kmeans2", "lost", "--seeds", "2") == 0
     assert file.read_text() == whole
     assert evaluate(horses, "horses", "--methods", "kmeans2", "--limit", "2") == 0
@@ -257,15 +259,15 @@ def test_broken_pictures_are_listed_and_do_not_stop_the_others(
 def test_a_method_that_fails_on_a_picture_is_listed(
     horses: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = METHODS["lost"].run
+    lost = METHODS["lost"].run
 
     def moody(views: Any, setup: Any, seed: int) -> Any:
         if any(np.asarray(view.picture)[0, 0, 0] == first for view in views):
             raise ValueError("no eigenvector")
-        return found(views, setup, seed)
+        return lost(views, setup, seed)
 
     first = np.asarray(Image.open(horses / "data" / "horses" / "images" / "0003.jpg"))[0, 0, 0]
-    monkeypatch.setitem(METHODS, "lost", type(METHODS["lost"])("LOST", moody))
+    monkeypatch.setitem(METHODS, "lost", Method("LOST", moody))
     assert evaluate(horses, "horses", "--methods", "lost", "middle_box") == 1
     assert "not done: 0003: LOST: no eigenvector" in capsys.readouterr().err
     table = table_of(horses / "out" / "horses-pixels")
@@ -276,7 +278,7 @@ def test_a_method_that_fails_on_a_picture_is_listed(
 def test_an_interrupt_leaves_a_report(
     horses: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = iter([run.mask_scores] * 3)
+    calls = iter([pictures.mask_scores] * 3)
 
     def interrupted(*arguments: Any) -> Any:
         score = next(calls, None)
@@ -285,7 +287,7 @@ def test_an_interrupt_leaves_a_report(
         return score(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "mask_scores", interrupted)
+        patched.setattr(pictures, "mask_scores", interrupted)
         assert evaluate(horses, "horses", "--methods", "lost", "--batch", "3") == 130
     assert "run the same command again" in capsys.readouterr().err
     table = table_of(horses / "out" / "horses-pixels")
@@ -301,7 +303,7 @@ def test_no_more_than_the_next_group_is_read_ahead() -> None:
             event.set()
             yield number
 
-    for number in run.ahead(groups()):
+    for number in ahead(groups()):
         if number + 1 < len(begun):
             assert begun[number + 1].wait(30)  # made meanwhile, without being asked for
         assert not any(event.wait(0.01) for event in begun[number + 2 :])
@@ -354,10 +356,36 @@ def test_without_data_a_table_has_the_papers_numbers_and_how_to_fill_it(
     assert (tmp_path / link).stat().st_size > 1000
 
 
+def test_the_published_tables_have_published_settings_and_what_they_score() -> None:
+    assert "cc_alpha6" in TABLES["horses"].methods
+    assert not {"cc_alpha6"} & {*TABLES["1"].methods, *TABLES["2"].methods}
+    assert {*TABLES["1"].methods} - {*TABLES["2"].methods} == {
+        "selective_search",
+        "edge_boxes",
+    }  # boxes alone
+
+
+def test_a_table_is_filled_from_python(horses: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = Request(
+        "horses",
+        data=horses / "data",
+        backbones=["pixels"],
+        size=96,
+        methods=["middle_box"],
+        out=horses / "out",
+    )
+    evaluation = fill(request)
+    assert capsys.readouterr().out == ""
+    assert evaluation.report == (evaluation.folder / "report.md").read_text()
+    assert not evaluation.failures
+    assert table_of(evaluation.folder)["middle_box", "horses", "iou"]["mean"] == "100.0000"
+    with pytest.raises(ValueError, match="no table is called '6'"):
+        fill(Request("6"))
+
+
 def test_tables_are_whole() -> None:
     for name, table in TABLES.items():
-        titles = outcome.titles(table)
-        assert set(table.methods) <= set(titles)
+        assert set(table.methods) <= set(table.task.titles)
         assert set(table.metrics) <= set(METRICS)
         for method, _, metric in PAPER[name]:
             assert method in table.methods
@@ -404,7 +432,7 @@ def test_table_3_scores_key_points(
 
 def test_table_3_with_a_vit_that_has_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     miniature.cub(tmp_path / "data")
-    monkeypatch.setattr("deepcut_lib.evaluation.parts_run.SHORTER_SIDE", 64)
+    monkeypatch.setattr("deepcut_lib.evaluation.tasks.parts.SHORTER_SIDE", 64)
     options = ["--backbone", "tiny_vit"]
     assert evaluate(tmp_path, "3", "--methods", "amir", fast=options) == 0
     table = table_of(tmp_path / "out" / "table3-tiny_vit")

@@ -7,7 +7,8 @@ from PIL import Image
 from deepcut_lib import Segmentation, load_backbone, segment
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.baselines import tokencut
-from deepcut_lib.evaluation.methods import METHODS, Fitting, Found, Setup, look, unavailable
+from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
+from deepcut_lib.evaluation.views import Fitting, look
 from deepcut_lib.features import normalize, upsample
 from deepcut_lib.images import load_image
 from tests.conftest import DATA
@@ -50,17 +51,17 @@ def test_a_picture_smaller_than_a_patch_is_not_cropped_away(backbone: Backbone) 
 
 
 def test_padding_is_taken_off_and_what_was_cropped_is_background() -> None:
-    padded = Found((90, 50, 128, 96), np.ones((96, 128), bool)).on(90, 120)
+    padded = Prediction((90, 50, 128, 96), np.ones((96, 128), bool)).on_whole(90, 120)
     assert padded.box == (90, 50, 120, 90)
     assert padded.mask is not None
     assert padded.mask.shape == (90, 120)
     assert padded.mask.all()
-    cropped = Found((0, 0, 112, 80), np.ones((80, 112), np.float32)).on(90, 120)
+    cropped = Prediction((0, 0, 112, 80), np.ones((80, 112), np.float32)).on_whole(90, 120)
     assert cropped.box == (0, 0, 112, 80)
     assert cropped.mask is not None
     assert cropped.mask.shape == (90, 120)
     assert cropped.mask.sum() == 80 * 112
-    beyond = Found((124, 92, 128, 96), None).on(90, 120)  # an object found in the padding
+    beyond = Prediction((124, 92, 128, 96), None).on_whole(90, 120)  # an object found in the padding
     assert beyond.box == (119, 89, 120, 90)
 
 
@@ -70,15 +71,15 @@ def test_every_method_finds_something_in_every_view(name: str, picture: Image.Im
     backbone = load_backbone("random_vit" if method.attention else "pixels")
     for fitting in {"square", method.boxes_in, method.masks_in}:
         view = look(backbone, [picture], fitting, attention=method.attention, size=64)[0]
-        (found,) = method.run([view], Setup(backbone.recipe), 0)
-        x1, y1, x2, y2 = found.box
+        (prediction,) = method.run([view], Setup(backbone.recipe), 0)
+        x1, y1, x2, y2 = prediction.box
         assert 0 <= x1 < x2 <= view.picture.width
         assert 0 <= y1 < y2 <= view.picture.height
-        assert found.mask is not None
-        assert found.mask.shape == (view.picture.height, view.picture.width)
+        assert prediction.mask is not None
+        assert prediction.mask.shape == (view.picture.height, view.picture.width)
         if not method.seeded:
             (again,) = method.run([view], Setup(backbone.recipe), 1)
-            assert again.box == found.box
+            assert again.box == prediction.box
 
 
 def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image) -> None:
@@ -92,7 +93,7 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
         ("cc", {"objective": "cc"}),
         ("cc_alpha6", {"objective": "cc", "alpha": 6.0}),
     ):
-        for found, view in zip(METHODS[name].run(views, Setup(backbone.recipe), 3), views, strict=True):
+        for prediction, view in zip(METHODS[name].run(views, Setup(backbone.recipe), 3), views, strict=True):
             alone: Segmentation = segment(
                 view.picture,
                 backbone=backbone,
@@ -100,33 +101,33 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
                 size=160,
                 **options,
             )
-            assert found.mask is not None
-            assert np.array_equal(found.mask, alone.mask)
-            assert found.box == alone.box
+            assert prediction.mask is not None
+            assert np.array_equal(prediction.mask, alone.mask)
+            assert prediction.box == alone.box
 
 
 def test_rivals_see_the_features_that_deepcut_sees(backbone: Backbone, picture: Image.Image) -> None:
     (view,) = look(backbone, [picture], "square", attention=False)
-    (found,) = METHODS["tokencut"].run([view], Setup(backbone.recipe), 0)
+    (prediction,) = METHODS["tokencut"].run([view], Setup(backbone.recipe), 0)
     centred = type(view.features)(**{**vars(view.features), "values": normalize(view.features.values)})
-    assert np.array_equal(found.mask, upsample(tokencut(centred).foreground, view.features))
+    assert np.array_equal(prediction.mask, upsample(tokencut(centred).foreground, view.features))
 
 
 def test_cc_tells_how_many_affinities_are_negative(backbone: Backbone, picture: Image.Image) -> None:
     (view,) = look(backbone, [picture], "square", attention=False, size=64)
-    (found,) = METHODS["cc"].run([view], Setup(backbone.recipe), 0)
+    (prediction,) = METHODS["cc"].run([view], Setup(backbone.recipe), 0)
     raw = view.features.values
     for values, name in ((raw, "negative"), (normalize(raw), "negative_clustered")):
         wanted = float((values @ values.T < 0).float().mean())
-        assert found.further[name] == pytest.approx(wanted, abs=0.01)
+        assert prediction.further[name] == pytest.approx(wanted, abs=0.01)
 
 
 def test_what_cannot_be_run_says_why(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(backbone.recipe)
-    assert unavailable(METHODS["ncut"], backbone, setup) is None
-    assert unavailable(METHODS["dino_cls"], backbone, setup) == "pixels has no CLS attention"
+    assert obstacle(METHODS["ncut"], backbone, setup) is None
+    assert obstacle(METHODS["dino_cls"], backbone, setup) == "pixels has no CLS attention"
     monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: False)
-    assert "opencv-contrib" in str(unavailable(METHODS["selective_search"], backbone, setup))
+    assert "opencv-contrib" in str(obstacle(METHODS["selective_search"], backbone, setup))
     monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: True)
-    assert unavailable(METHODS["selective_search"], backbone, setup) is None
-    assert "--edge-model" in str(unavailable(METHODS["edge_boxes"], backbone, setup))
+    assert obstacle(METHODS["selective_search"], backbone, setup) is None
+    assert "--edge-model" in str(obstacle(METHODS["edge_boxes"], backbone, setup))

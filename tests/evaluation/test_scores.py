@@ -1,4 +1,4 @@
-"""Scores of masks and boxes: by hand, by slow loops, and by scikit-learn."""
+"""Scores of masks: by hand, by slow loops, and by scikit-learn."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from sklearn.metrics import accuracy_score, fbeta_score, jaccard_score
 from deepcut_lib.evaluation.scores import (
     BETA_SQUARED,
     THRESHOLDS,
-    box_scores,
     centre_square,
     expand_f,
     f_measures,
@@ -84,13 +83,6 @@ def test_a_bool_mask_has_two_f_measures() -> None:
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
         mask_scores(np.zeros((2, 3), bool), np.zeros((3, 2), np.uint8))
-
-
-def test_boxes() -> None:
-    truths = [(20, 20, 30, 30), (0, 0, 10, 10)]
-    assert box_scores((0, 0, 10, 5), truths) == {"corloc": 1.0, "box_iou": 0.5}
-    assert box_scores((0, 0, 10, 4), truths) == {"corloc": 0.0, "box_iou": 0.4}
-    assert box_scores((0, 0, 10, 5), []) == {"corloc": 0.0, "box_iou": 0.0}
 
 
 def test_the_square_in_the_middle() -> None:
