@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all, and what they hold."""
+"""Files that appear whole or not at all, what they hold, and what they are called."""
 
 import contextlib
 import hashlib
 import os
 import tempfile
 import time
+import unicodedata
 from pathlib import Path
 
 from deepcut_lib.errors import DeepCutError
@@ -66,3 +67,8 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def printable(text: object) -> str:
+    """Text that can be printed and stored anywhere: bytes of file names that are no UTF-8 become �."""
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))

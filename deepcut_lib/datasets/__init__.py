@@ -2,9 +2,18 @@
 
 from deepcut_lib.datasets.archives import DownloadError
 from deepcut_lib.datasets.dataset import DataSet, KeyPoint, Sample
-from deepcut_lib.datasets.sources import SOURCES, DataSetError, check, download, open_dataset, remedy
+from deepcut_lib.datasets.sources import (
+    SAMPLE,
+    SOURCES,
+    DataSetError,
+    check,
+    download,
+    open_dataset,
+    remedy,
+)
 
 __all__ = [
+    "SAMPLE",
     "SOURCES",
     "DataSet",
     "DataSetError",

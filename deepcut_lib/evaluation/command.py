@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from deepcut_lib import __version__
-from deepcut_lib import arguments as take
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
+from deepcut_lib.cli import arguments as take
 from deepcut_lib.datasets import SOURCES, DataSetError, check, open_dataset, remedy
 from deepcut_lib.evaluation import parts_run, sets_run
 from deepcut_lib.evaluation.methods import METHODS, Setup, unavailable
@@ -19,7 +19,7 @@ from deepcut_lib.evaluation.outcome import Outcome, inputs, section, without_fol
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.run import Job, run
 from deepcut_lib.evaluation.tables import TABLES, Table
-from deepcut_lib.folder import printable
+from deepcut_lib.files import printable
 
 HELP = "fill a table of the paper"
 
