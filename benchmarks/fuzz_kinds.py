@@ -18,7 +18,7 @@ from deepcut_lib.backbones.checkpoints import read_checkpoint
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.cli import kept
 from deepcut_lib.clustering import DeepCut
-from deepcut_lib.datasets.archives import unpack
+from deepcut_lib.downloads import unpack
 from deepcut_lib.evaluation.records import Records
 from deepcut_lib.evaluation.run import finished
 from deepcut_lib.features import PatchFeatures

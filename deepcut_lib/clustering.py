@@ -154,7 +154,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if features.ndim != 3:
             raise ValueError(f"fit_batch takes B×n×d features, not a tensor of shape {tuple(features.shape)}")
         fitted = [clone(self) for _ in features]
-        rows = [one._validate(x, reset=True) for one, x in zip(fitted, features, strict=True)]
+        rows = [copy._validate(x, reset=True) for copy, x in zip(fitted, features, strict=True)]
         if rows:
             self._solve(fitted, torch.stack(rows))
         return fitted
@@ -247,7 +247,10 @@ class DeepCut(ClusterMixin, BaseEstimator):
         _, n, in_channels = features.shape
         self._check_parameters(n)
         generators, starts = self._starts(in_channels)
+        # Drawing the starts has moved the generators: what follows, the dropout, begins here for every chunk
         states = [generator.get_state() for generator in generators]
+        # A chunk of B pictures keeps B n×n matrices of four-byte affinities at hand. A picture's R starts
+        # do not count: they share its W, and their own numbers, n×(hidden + K), are small beside it
         together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
         if callable(self.objective):
             together = 1  # it is written for one graph
@@ -257,17 +260,18 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 generator.set_state(state)  # every picture meets the same dropout
             graph, loss = self._graph(chunk)
             networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
+            # Â F does not change while the weights do: once for a chunk, not once an epoch
             propagated = graph.propagate(graph.features)
             losses = optimise(networks, graph, propagated, loss, self.epochs, self.learning_rate, generators)
             with torch.no_grad():
-                assignment = networks(propagated)
+                assignment = networks(propagated)  # (B, R, n, K), after the last step and without dropout
                 best = [0] * len(chunk)
-                if self.n_init > 1:
+                if self.n_init > 1:  # the losses of epochs are from before their steps
                     best = loss(graph, assignment).argmin(dim=1).tolist()
             for i, start in enumerate(best):
-                one = fitted[first + i]
-                one._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
-                one.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
+                copy = fitted[first + i]
+                copy._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+                copy.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
         if not (torch.isfinite(assignment).all() and torch.isfinite(losses).all()):

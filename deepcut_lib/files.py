@@ -6,6 +6,8 @@ import os
 import tempfile
 import time
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from deepcut_lib.errors import DeepCutError
@@ -33,10 +35,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise DeepCutError(
-            f"{path}: could not be written ({error.strerror}); free some space or choose another place, then "
-            "run the same command again: finished results are kept"
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> DeepCutError:
+    """The error to raise where a file could not be written."""
+    return DeepCutError(
+        f"{path}: could not be written ({error.strerror or error}); free some space, or choose another place"
+    )
 
 
 def prepare_folder(folder: Path) -> None:
@@ -72,3 +78,12 @@ def sha256(path: Path) -> str:
 def printable(text: object) -> str:
     """Text that can be printed and stored anywhere: bytes of file names that are no UTF-8 become �."""
     return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))
+
+
+def short_names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by the shortest that tells them apart: the name without ending, the whole name, or the path."""
+    forms = {path: (path.stem, path.name, str(path)) for path in paths}
+    files_called = Counter(form for own in forms.values() for form in set(own))
+    return {
+        next((form for form in own if files_called[form] == 1), own[-1]): path for path, own in forms.items()
+    }

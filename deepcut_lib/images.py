@@ -111,13 +111,13 @@ def find_images(*paths: str | PathLike[str], passed_over: Callable[[Path], bool]
     Raises:
         ImageError: a path does not exist, or a folder holds no picture.
     """
-    found: list[Path] = []
+    pictures: list[Path] = []
     endings = picture_endings()
     for path in map(_path, paths):
         if not path.is_dir():
             if not _exists(path):
                 raise ImageError(f"{path}: no such file or folder; check the path")
-            found.append(path)
+            pictures.append(path)
             continue
         files = _visible(path)
         inside = [p for p in files if p.suffix.lower() in endings and not (passed_over and passed_over(p))]
@@ -127,8 +127,8 @@ def find_images(*paths: str | PathLike[str], passed_over: Callable[[Path], bool]
             raise ImageError(
                 f"{path}: no pictures in this folder (looked for {', '.join(sorted(endings))}){remedy}"
             )
-        found += inside
-    return list(dict.fromkeys(found))
+        pictures += inside
+    return list(dict.fromkeys(pictures))
 
 
 def find_unreadable(*paths: str | PathLike[str]) -> dict[Path, str]:
@@ -151,11 +151,11 @@ def find_unreadable(*paths: str | PathLike[str]) -> dict[Path, str]:
 
 def _visible(folder: Path, refused: list[OSError] | None = None) -> list[Path]:
     """The files below a folder, sorted, but hidden ones and those in hidden folders."""
-    found: list[Path] = []
+    visible: list[Path] = []
     for where, folders, files in os.walk(folder, onerror=None if refused is None else refused.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(where, name) for name in files if not name.startswith(".")]
-    return sorted(found)
+        visible += [Path(where, name) for name in files if not name.startswith(".")]
+    return sorted(visible)
 
 
 def fit_image(image: Image.Image, size: Size, multiple: int = 1) -> Image.Image:

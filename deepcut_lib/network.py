@@ -54,10 +54,13 @@ class Networks(nn.Module):
         Returns:
             S, (B, R, n, K); its rows sum to one.
         """
-        # The R first layers are one product: Â F is read once
+        # The R first layers of a picture are one product, so that Â F, by far the largest factor, is read
+        # once: (B, R, h, d) → (B, R·h, d), and (B, n, d) times its transpose is (B, n, R·h)
         first = self.gcn_weight.flatten(1, 2)
         convolved = torch.baddbmm(self.gcn_bias.flatten(1).unsqueeze(1), propagated, first.mT)
+        # Taken apart again: (B, n, R·h) → (B, n, R, h) → (B, R, n, h), the order that the rest keeps
         hidden = _Elu.apply(convolved.unflatten(-1, self.gcn_bias.shape[1:]).movedim(-2, 1))
+        # From here each network has inputs of its own: products batched over B and R, (…, n, h) → (…, n, m)
         hidden = _Elu.apply(hidden @ self.mlp1_weight.mT + self.mlp1_bias.unsqueeze(-2))
         if generators is not None and self.dropout > 0:
             # One mask for each start, shared by the pictures: a result does not depend on its batch

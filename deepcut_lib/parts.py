@@ -312,12 +312,15 @@ def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | No
     Raises:
         ValueError: fewer than two pictures have parts.
     """
-    views = [_seen_by(one, one.features if judges is None else judges[i]) for i, one in enumerate(parts)]
+    views = [
+        _seen_by(of_picture, of_picture.features if judges is None else judges[i])
+        for i, of_picture in enumerate(parts)
+    ]
     views = [view for view in views if len(view[1])]
     if len(views) < 2:
         raise ValueError("agreement needs parts in at least two pictures")
     same = renamed = matches = 0
-    k = max(int(one.labels.max()) for one in parts)
+    k = max(int(of_picture.labels.max()) for of_picture in parts)
     for (first, first_labels), (second, second_labels) in combinations(views, 2):
         near = first @ second.T
         there, back = near.argmax(1), near.argmax(0)
@@ -333,17 +336,17 @@ def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | No
 
 def chance_level(parts: Sequence[Parts]) -> float:
     """How often two foreground patches drawn from all pictures have the same label: Σ (share of a part)²."""
-    labels = np.concatenate([one.labels[one.labels > 0] for one in parts])
+    labels = np.concatenate([of_picture.labels[of_picture.labels > 0] for of_picture in parts])
     return float(((np.bincount(labels) / len(labels)) ** 2).sum())
 
 
-def _seen_by(one: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
+def _seen_by(parts: Parts, judge: PatchFeatures) -> tuple[Tensor, np.ndarray]:
     """The foreground's patches on the judge's grid: unit vectors and labels."""
     rows, columns = (
         ((np.arange(cells) + 0.5) / cells * own).astype(int)
-        for cells, own in zip(judge.grid, one.labels.shape, strict=True)
+        for cells, own in zip(judge.grid, parts.labels.shape, strict=True)
     )
-    labels = one.labels[np.ix_(rows, columns)]
+    labels = parts.labels[np.ix_(rows, columns)]
     inside = labels > 0
     values = judge.values - judge.values.mean(0)
     seen = values[torch.from_numpy(np.flatnonzero(inside)).to(values.device)]

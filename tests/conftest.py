@@ -1,5 +1,6 @@
 """What several tests use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepcut_lib import downloads
 from deepcut_lib.features import PatchFeatures
+from tests.served import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
@@ -28,11 +31,16 @@ def blobs(generator: torch.Generator) -> Tensor:
 
 
 @pytest.fixture
-def photograph() -> np.ndarray:
+def disc() -> np.ndarray:
+    """Where the disc of `photograph` is: 96×128 bool."""
+    y, x = np.mgrid[:96, :128]
+    return (y - 46) ** 2 + (x - 70) ** 2 < 28**2
+
+
+@pytest.fixture
+def photograph(disc: np.ndarray) -> np.ndarray:
     """A 96×128 picture: a noisy red disc on noisy green."""
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:96, :128]
-    disc = (y - 46) ** 2 + (x - 70) ** 2 < 28**2
     colours = np.where(disc[..., None], (200, 40, 30), (60, 140, 70))
     return np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255).astype(np.uint8)
 
@@ -40,3 +48,12 @@ def photograph() -> np.ndarray:
 def patch_features(values: Tensor, grid: tuple[int, int]) -> PatchFeatures:
     """Features of a picture that has as many pixels as patches."""
     return PatchFeatures(values, grid, None, grid, "blobs")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Files to download; between attempts there is no pause."""
+    monkeypatch.setattr(downloads, "PAUSE", 0.0)
+    server = Server()
+    yield server
+    server.close()

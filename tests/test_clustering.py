@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from torch import Tensor
 
 from benchmarks.pyg_yardstick import fit as fit_by_messages
+from deepcut_lib import clustering
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.losses import ncut_loss
@@ -89,7 +90,7 @@ def test_a_picture_in_a_batch_is_as_alone(
     model = DeepCut(3, objective, n_init=2, epochs=20)
     alone = [model.fit(picture).assignments_.copy() for picture in pictures]
     for room in (0, 2 * 4 * 60 * 60, 2**30):  # one at a time, two, all together
-        monkeypatch.setitem(__import__("deepcut_lib.clustering").clustering.BATCH_BYTES, "cpu", room)
+        monkeypatch.setitem(clustering.BATCH_BYTES, "cpu", room)
         together = model.fit_batch(pictures)
         for one, expected in zip(together, alone, strict=True):
             assert np.allclose(one.assignments_, expected, atol=1e-5)

@@ -1,7 +1,6 @@
 """Weight files in the layouts their authors publish them in, read without running any code they hold."""
 
 import argparse
-import hashlib
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from deepcut_lib import files
 from deepcut_lib.errors import CheckpointError
 
 Layout: TypeAlias = Literal["flat", "DINO full checkpoint", "MAE", "MoCo v3", "timm DINOv3"]
@@ -94,8 +94,7 @@ def check_sha256(path: Path, expected: str | None) -> None:
     """
     if expected is None:
         return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = files.sha256(path)
     if found != expected.lower():
         raise CheckpointError(
             f"{path}: its SHA-256 is {found}, expected {expected.lower()}; the file is damaged or not the "

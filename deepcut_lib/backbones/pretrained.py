@@ -1,23 +1,17 @@
 """The published ViTs: what they are, and how their weights come here, from a file, a cache or the net."""
 
 import contextlib
-import http.client
 import os
-import shutil
-import threading
-import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import huggingface_hub
 import timm
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from deepcut_lib.backbones.backbone import Backbone, plain_torch
 from deepcut_lib.backbones.checkpoints import (
@@ -34,6 +28,7 @@ from deepcut_lib.backbones.vit import (
     vit_backbone,
     vit_from_state,
 )
+from deepcut_lib.downloads import DownloadError, fetch, reason_of, unreachable
 from deepcut_lib.errors import BackboneUnavailableError, CheckpointError
 
 OFFICIAL = "https://dl.fbaipublicfiles.com"
@@ -338,11 +333,13 @@ def _download(row: PublishedViT, damaged: list[str]) -> Path:
             continue
         try:
             if row.file and url == row.official_url:
-                return _fetch(url, _official_target(row.file), row)
+                target = _official_target(row.file)
+                known = KNOWN_SHA256.get(target.name)
+                return fetch(url, target, check=partial(_check_arrived, row=row, sha256=known))
             if row.repository:
                 return _from_hub(row.repository, row)
         except Exception as error:  # the hub's client, its transport and urllib share no class of errors
-            failures[url] = _reason(error)
+            failures[url] = reason_of(error).removeprefix(f"{url}: ")
             if isinstance(error, CheckpointError):
                 failure = CheckpointError
     tried = "; ".join([*damaged, *(f"{url}: {reason}" for url, reason in failures.items())])
@@ -353,34 +350,10 @@ def _download(row: PublishedViT, damaged: list[str]) -> Path:
 
 
 def _unreachable(urls: list[str], timeout: float) -> dict[str, str]:
-    """Those of the addresses that do not answer in time, each with the reason; all are asked at once."""
+    """Those of the addresses that do not answer in time, each with the reason."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return dict.fromkeys(urls, "HF_HUB_OFFLINE is set")
-    failures = dict.fromkeys(urls, f"no answer within {timeout:g} s")
-
-    def ask(url: str) -> None:
-        try:
-            with urlopen(_request(url, "HEAD"), timeout=timeout):
-                del failures[url]
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            failures[url] = _reason(error)
-
-    # Threads, because looking up a name heeds no timeout; daemons, so that none delays the exit
-    threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in urls]
-    end = time.monotonic() + timeout
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(end - time.monotonic(), 0))
-    return dict(failures)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
-
-
-def _request(url: str, method: str) -> Request:
-    return Request(url, method=method, headers={"User-Agent": "deepcut-lib"})
+    return unreachable(urls, timeout)
 
 
 def _from_hub(repository: str, row: PublishedViT) -> Path:
@@ -391,7 +364,7 @@ def _from_hub(repository: str, row: PublishedViT) -> Path:
     path = Path(huggingface_hub.hf_hub_download(repository, HUB_FILES[0], endpoint=HUB, force_download=True))
     try:
         _check_arrived(path, row)
-    except (OSError, CheckpointError):
+    except (DownloadError, CheckpointError):
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise
@@ -402,36 +375,15 @@ def _check_arrived(path: Path, row: PublishedViT, sha256: str | None = None) -> 
     """Build the model of a file that was downloaded, so that only a whole one is kept.
 
     Raises:
-        OSError: it is no weight file at all.
+        DownloadError: it is no weight file at all.
         CheckpointError: it is damaged, or another model's.
     """
     if not looks_like_weights(path):
-        raise OSError("what arrived is no weight file; does the network ask for a login, or for a proxy?")
+        raise DownloadError(
+            "what arrived is no weight file; does the network ask for a login, or for a proxy?"
+        )
     try:
         check_sha256(path, sha256)
         _built(row, path, {"stride": None, "facet": "key", "layer": -1, "device": "cpu"})
     except CheckpointError as error:
         raise CheckpointError(str(error).removeprefix(f"{path}: ")) from error
-
-
-def _fetch(url: str, target: Path, row: PublishedViT) -> Path:
-    """Download to a name of its own and rename when complete: no part of a file ever looks like the whole.
-
-    torch.hub's own function takes a connection that ends early for the end of the file.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with urlopen(_request(url, "GET"), timeout=30) as response, partial.open("wb") as file:
-            length = response.headers.get("Content-Length")
-            total = None if length is None else int(length)
-            with tqdm.wrapattr(response, "read", total=total, desc=target.name, disable=None) as source:
-                shutil.copyfileobj(source, file)
-        size = partial.stat().st_size
-        if total is not None and size != total:
-            raise OSError(f"the connection ended after {size} of {total} bytes")
-        _check_arrived(partial, row, KNOWN_SHA256.get(target.name))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target

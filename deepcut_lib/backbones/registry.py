@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
+from inspect import signature
 from typing import Any
 
 from deepcut_lib.backbones.backbone import Backbone, plain_torch
@@ -24,22 +25,36 @@ PAPER = "dino_vits8"
 EMBEDDED = "effnet_lite0"
 """The backbone whose weights are installed with the library."""
 
-OFFLINE = {
-    "effnet_lite0": "EfficientNet-Lite0, convolutional, trained with ImageNet labels; embedded",
-    "tiny_vit": "our small ViT, taught by EfficientNet-Lite0 (so by ImageNet labels); embedded",
-    "tiny_vit_masked": "our small ViT, trained to fill in masked patches, without labels; embedded",
-    "pixels": "colour and texture of a patch, no network",
-    "random_vit": "an untrained ViT-S/8",
+Loader = Callable[..., Backbone]
+"""Makes a backbone; takes `stride` and `device`, and those of `load_backbone`'s other options that it has."""
+
+_HERE: dict[str, tuple[Loader, str]] = {
+    "effnet_lite0": (
+        effnet_lite0,
+        "EfficientNet-Lite0, convolutional, trained with ImageNet labels; embedded",
+    ),
+    "tiny_vit": (
+        tiny_vit,
+        "our small ViT, taught by EfficientNet-Lite0 (so by ImageNet labels); embedded",
+    ),
+    "tiny_vit_masked": (
+        tiny_vit_masked,
+        "our small ViT, trained to fill in masked patches, without labels; embedded",
+    ),
+    "pixels": (pixels, "colour and texture of a patch, no network"),
+    "random_vit": (random_vit, "an untrained ViT-S/8"),
 }
+
+REGISTERED: dict[str, tuple[Loader, str]] = {
+    **_HERE,
+    **{name: (partial(load_vit, name), vit.description) for name, vit in PUBLISHED.items()},
+}
+"""All backbones by name, each with its loader and one line on what it is."""
+
+OFFLINE = {name: what for name, (_, what) in _HERE.items()}
 """Backbones that need no weights from elsewhere, and what they are."""
 
-_OWN_VITS: dict[str, Callable[..., Backbone]] = {
-    "tiny_vit": tiny_vit,
-    "tiny_vit_masked": tiny_vit_masked,
-    "random_vit": random_vit,
-}
-
-BACKBONES = {**OFFLINE, **{name: vit.description for name, vit in PUBLISHED.items()}}
+BACKBONES = {name: what for name, (_, what) in REGISTERED.items()}
 """All names that `load_backbone` knows, each with one line on what it is."""
 
 
@@ -126,24 +141,14 @@ def chosen_by_user(name: str) -> str:
 
 
 @plain_torch()
-def _load(
-    name: str,
-    *,
-    checkpoint: str | os.PathLike[str] | None = None,
-    stride: int | None,
-    facet: str,
-    layer: int,
-    device: str,
-) -> Backbone:
-    if name in PUBLISHED:
-        return load_vit(name, checkpoint=checkpoint, stride=stride, facet=facet, layer=layer, device=device)
-    if name not in OFFLINE:
+def _load(name: str, **options: Any) -> Backbone:
+    """Call a backbone's loader with those of `load_backbone`'s options that it takes."""
+    if name not in REGISTERED:
         raise ValueError(f"no backbone is called {name!r}; there are: {', '.join(BACKBONES)}")
-    if checkpoint is not None:
-        raise ValueError(f"{name} takes no checkpoint; name the ViT that the file belongs to")
-    chosen = resolve_device(device)
-    if name in _OWN_VITS:
-        return _OWN_VITS[name](stride=stride, facet=facet, layer=layer, device=chosen)
-    if (facet, layer) != ("key", -1):
-        raise ValueError(f"{name} has no facets or layers to choose; leave facet and layer out")
-    return (effnet_lite0 if name == "effnet_lite0" else pixels)(stride=stride, device=chosen)
+    loader, _ = REGISTERED[name]
+    taken, usual = signature(loader).parameters, signature(load_backbone).parameters
+    for option, value in options.items():
+        if option not in taken and value != usual[option].default:
+            raise ValueError(f"{name} takes no {option}; leave it out, or name a backbone that takes one")
+    options["device"] = resolve_device(options["device"])
+    return loader(**{option: value for option, value in options.items() if option in taken})

@@ -11,12 +11,13 @@ class RememberingBackbone(Backbone):
     """A backbone that computes the features of each picture once, and gives them again when asked again.
 
     Args:
-        backbone: what computes them.
+        backbone: what computes them. One that remembers already shares what it knows.
     """
 
     def __init__(self, backbone: Backbone) -> None:
+        known = backbone._known if isinstance(backbone, RememberingBackbone) else {}
         vars(self).update(vars(backbone))
-        self._known: dict[tuple[object, ...], PatchFeatures] = {}
+        self._known: dict[tuple[object, ...], PatchFeatures] = known
 
     def __call__(self, image: ImageLike, *, size: Size | str = "default", cls: bool = True) -> PatchFeatures:
         """As `Backbone`."""

@@ -5,16 +5,16 @@ matches EfficientNet-Lite0's features (and so inherits ImageNet's labels), one f
 cards lie beside their weights in `deepcut_lib/weights/`.
 """
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load
+from safetensors.torch import load_file
 
 from deepcut_lib.backbones.backbone import Backbone
 from deepcut_lib.backbones.vit import vit_from_state
 from deepcut_lib.errors import CheckpointError
+from deepcut_lib.files import sha256
 from deepcut_lib.recipe import CENTRED_RECIPE
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -44,17 +44,16 @@ def _load(name: str, stride: int | None, facet: str, layer: int, device: str | t
     """
     path = WEIGHTS / f"{name}.safetensors"
     try:
-        content = path.read_bytes()
+        found = sha256(path)
     except OSError as error:
         raise CheckpointError(
             f"{path}: cannot be read ({error.strerror}); install the library again"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
     if found != SHA256[name]:
         raise CheckpointError(
             f"{path}: its SHA-256 is {found[:12]}…, not {SHA256[name][:12]}…; install the library again"
         )
-    state = {key: tensor.float() for key, tensor in load(content).items()}
+    state = {key: tensor.float() for key, tensor in load_file(path).items()}
     backbone = vit_from_state(
         state, num_heads=6, patch_size=8, stride=stride, facet=facet, layer=layer, device=device, name=name
     )

@@ -1,6 +1,5 @@
 """The benchmark sets and the small set in ``data/``: opened, checked and downloaded by name."""
 
-from deepcut_lib.datasets.archives import DownloadError
 from deepcut_lib.datasets.dataset import DataSet, KeyPoint, Sample
 from deepcut_lib.datasets.sources import (
     SAMPLE,
@@ -11,6 +10,7 @@ from deepcut_lib.datasets.sources import (
     open_dataset,
     remedy,
 )
+from deepcut_lib.downloads import DownloadError
 
 __all__ = [
     "SAMPLE",

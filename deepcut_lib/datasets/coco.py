@@ -29,8 +29,8 @@ def coco20k(folder: Path) -> DataSet:
     boxes = _boxes(folder / "annotations" / "instances_train2014.json", set(numbers.values()))
 
     def read(name: str) -> Sample:
-        found = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.get(str(numbers[name]), []))
-        return Sample(name.removesuffix(".jpg"), folder / "images" / "train2014" / name, boxes=found)
+        corners = tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.get(str(numbers[name]), []))
+        return Sample(name.removesuffix(".jpg"), folder / "images" / "train2014" / name, boxes=corners)
 
     return DataSet(list(numbers), read)
 
@@ -50,12 +50,12 @@ def _boxes(path: Path, wanted: set[int]) -> dict[str, list[list[int]]]:
             if stored["source"] == source:
                 return stored["boxes"]
     boxes: dict[str, list[list[int]]] = {}
-    for number, one in enumerate(_annotations(path), 1):
+    for number, annotation in enumerate(_annotations(path), 1):
         try:
-            if one["image_id"] in wanted and not one.get("iscrowd"):
-                x, y, width, height = one["bbox"]
+            if annotation["image_id"] in wanted and not annotation.get("iscrowd"):
+                x, y, width, height = annotation["bbox"]
                 corners = [round(side) for side in (x, y, x + width, y + height)]
-                boxes.setdefault(str(one["image_id"]), []).append(corners)
+                boxes.setdefault(str(annotation["image_id"]), []).append(corners)
         except UNREADABLE as error:
             raise ValueError(
                 f"{path}: annotation {number} cannot be read; unpack the archive again"
@@ -74,7 +74,7 @@ def _annotations(path: Path) -> Iterator[dict[str, Any]]:
             start = _SEPARATOR.match(text, start).end()  # type: ignore[union-attr]
             if text[start] == "]":
                 return
-            one, start = decoder.raw_decode(text, start)
-            yield one
+            entry, start = decoder.raw_decode(text, start)
+            yield entry
     except (ValueError, IndexError, RecursionError) as error:
         raise ValueError(f"{path}: not COCO's annotations ({error}); unpack the archive again") from error

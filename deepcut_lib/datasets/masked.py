@@ -1,9 +1,9 @@
 """Sets that are a folder of pictures and a folder of masks: DUTS-TE, ECSSD, the horses, and ``data/``."""
 
-from collections import Counter
 from pathlib import Path
 
 from deepcut_lib.datasets.dataset import DataSet, Sample
+from deepcut_lib.files import short_names
 from deepcut_lib.images import find_images
 from deepcut_lib.masks import find_masks
 
@@ -43,7 +43,4 @@ def pictures_and_masks(
     pictures = find_images(folder / images, passed_over=lambda path: path.parent != folder / images)
     there = folder / masks
     truths = find_masks(there) if there.is_dir() and any(there.iterdir()) else {}
-    shared = Counter(path.stem for path in pictures)
-    return {
-        path.stem if shared[path.stem] == 1 else path.name: (path, truths.get(path.stem)) for path in pictures
-    }
+    return {name: (path, truths.get(path.stem)) for name, path in short_names(pictures).items()}

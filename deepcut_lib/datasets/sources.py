@@ -66,13 +66,13 @@ def _voc_source(year: int, count: int, archive: Archive, *, hard: bool = True) -
 _VOC07 = Archive(
     f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar",
     "VOCtrainval_06-Nov-2007.tar",
-    checksum="sha256:7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
+    checksum="7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
     size=460_032_000,
 )
 _VOC12 = Archive(
     f"{_VOC}/voc2012/VOCtrainval_11-May-2012.tar",
     "VOCtrainval_11-May-2012.tar",
-    checksum="sha256:e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+    checksum="e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
     size=1_999_639_040,
 )
 
@@ -93,20 +93,20 @@ SOURCES = {
                 f"ce70ed6176b1876212f0a3d1144d28507c81427d/datasets/{LIST}",
                 LIST,
                 "COCO",
-                "sha256:74637e9b4f93f2ebef9b1f664aff53edd1f41ef08dad97bd22ce8e455052b335",
+                "74637e9b4f93f2ebef9b1f664aff53edd1f41ef08dad97bd22ce8e455052b335",
             ),
             Archive(
                 f"{_COCO}/annotations/annotations_trainval2014.zip",
                 "annotations_trainval2014.zip",
                 "COCO",
-                "sha256:031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
+                "031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
                 252_872_794,
             ),
             Archive(
                 f"{_COCO}/zips/train2014.zip",
                 "train2014.zip",
                 "COCO/images",
-                "sha256:ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
+                "ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
                 13_510_573_713,
             ),
         ),
@@ -127,13 +127,13 @@ SOURCES = {
             Archive(
                 f"{_CUB}/65de6-vp158/files/CUB_200_2011.tgz",
                 "CUB_200_2011.tgz",
-                checksum="sha256:0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+                checksum="0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
                 size=1_150_585_339,
             ),
             Archive(
                 f"{_CUB}/w9d68-gec53/files/segmentations.tgz",
                 "segmentations.tgz",
-                checksum="sha256:dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
+                checksum="dc77f6cffea0cbe2e41d4201115c8f29a6320ecb04fffd2444f51b8066e4b84f",
                 size=39_272_883,
             ),
         ),
@@ -159,14 +159,14 @@ SOURCES = {
                 f"{_ECSSD}/images.zip",
                 "ECSSD_images.zip",
                 "ECSSD",
-                "sha256:7d5dce1a21c6d82e2f9617c00ad7eae2de5ded9320e8c59a01b4c731d210ea47",
+                "7d5dce1a21c6d82e2f9617c00ad7eae2de5ded9320e8c59a01b4c731d210ea47",
                 67_766_979,
             ),
             Archive(
                 f"{_ECSSD}/ground_truth_mask.zip",
                 "ECSSD_ground_truth_mask.zip",
                 "ECSSD",
-                "sha256:dc0a9f11f2adee2737d95b28f9567a0a5de33f78743447c097ceb4d42f281a31",
+                "dc0a9f11f2adee2737d95b28f9567a0a5de33f78743447c097ceb4d42f281a31",
                 1_571_109,
             ),
         ),

@@ -38,11 +38,11 @@ def _boxes(path: Path, hard: bool) -> tuple[Box, ...]:
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # also unknown encodings
         raise ValueError(f"{path}: not an annotation ({error}); unpack the archive again") from error
     boxes = []
-    for number, one in enumerate(objects, 1):
-        if not hard and "1" in (one.findtext("difficult"), one.findtext("truncated")):
+    for number, element in enumerate(objects, 1):
+        if not hard and "1" in (element.findtext("difficult"), element.findtext("truncated")):
             continue
         try:  # some of 2012 have fractions
-            x1, y1, x2, y2 = (int(float(one.findtext(f"bndbox/{side}", ""))) for side in _SIDES)
+            x1, y1, x2, y2 = (int(float(element.findtext(f"bndbox/{side}", ""))) for side in _SIDES)
         except UNREADABLE as error:
             raise ValueError(
                 f"{path}: object {number} has no box of four numbers; unpack the archive again"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepcut_lib.errors import DeepCutError
-from deepcut_lib.files import write_whole
+from deepcut_lib.files import unwritable, write_whole
 
 Row = dict[str, Any]
 
@@ -42,7 +42,7 @@ class Records:
             if overwrite or not path.exists() or path.stat().st_size == 0:
                 path.write_text(_line(self.head), encoding="utf-8")
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows; they are on the disk when this returns, as far as the system tells.
@@ -60,7 +60,7 @@ class Records:
                 file.flush()
         except OSError as error:
             os.truncate(self.path, size)
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def rows(self) -> Iterator[Row]:
         """All rows, one at a time.
@@ -130,10 +130,3 @@ def _other_names(path: Path) -> Iterator[Path]:
 
 def _line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _unwritable(path: Path, error: OSError) -> DeepCutError:
-    return DeepCutError(
-        f"{path}: could not be written ({error.strerror}); free some space or choose another --out; results "
-        "so far are kept, and the same command goes on from them"
-    )

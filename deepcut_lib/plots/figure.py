@@ -44,8 +44,8 @@ def picture_row(
     pictures: Sequence[Any], titles: Sequence[str], *, figure: Figure | None = None, **options: Any
 ) -> Figure:
     """Pictures or maps side by side under their titles; options are those of `Axes.imshow`."""
-    figure = blank(figure, 0.5 + 8.4 / max(len(pictures), 3))
+    figure = blank(figure, 0.5 + WIDTH / max(len(pictures), 3))
     axes = figure.subplots(1, len(pictures), squeeze=False)[0]
-    for one, picture, title in zip(axes, pictures, titles, strict=True):
-        show(one, picture, title, **options)
+    for panel, picture, title in zip(axes, pictures, titles, strict=True):
+        show(panel, picture, title, **options)
     return figure

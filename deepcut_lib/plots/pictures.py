@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import Box
+from deepcut_lib.plots.figure import show
 from deepcut_lib.plots.style import FOUND, PALETTE
 from deepcut_lib.segmentation import Segmentation
 
@@ -47,13 +48,11 @@ def results_figure(
     """A row for the pictures, one for their clusters and one for their foreground."""
     figure = Figure(figsize=(2.1 * len(pictures), 5.4), layout="constrained")
     axes = figure.subplots(3, len(pictures), squeeze=False)
-    for column, (picture, found, title) in enumerate(zip(pictures, segmentations, titles, strict=True)):
-        rows = (picture, label_picture(found), overlay(picture, found.mask, found.box))
-        for axis, shown in zip(axes[:, column], rows, strict=True):
-            axis.imshow(shown)
-            axis.set_xticks([])
-            axis.set_yticks([])
-        axes[0, column].set_title(title, fontsize=12)
+    for column, picture, segmentation, title in zip(axes.T, pictures, segmentations, titles, strict=True):
+        foreground = overlay(picture, segmentation.mask, segmentation.box)
+        for axis, shown in zip(column, (picture, label_picture(segmentation), foreground), strict=True):
+            show(axis, shown)
+        column[0].set_title(title, fontsize=12)
     for axis, name in zip(axes[:, 0], ("picture", "clusters", "foreground and box"), strict=True):
         axis.set_ylabel(name, fontsize=12)
     return figure

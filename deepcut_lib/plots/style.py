@@ -24,7 +24,13 @@ PALETTE = np.array(
 COLOURS = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE.tolist()]
 """The same as matplotlib takes them."""
 
-TRUE, FOUND = COLOURS[0], COLOURS[1]
+BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
+GREY = COLOURS[8]
+
+ON_WHITE = np.vstack([PALETTE[:9], (130, 70, 20)]) / 255
+"""The palette with brown in place of white, (10, 3) in 0…1: for clusters where white stands for none."""
+
+TRUE, FOUND = BLUE, ORANGE
 """Of lines round what is true (blue) and round what was found (orange): boxes and masks."""
 
 MARKERS = "osD^v"
@@ -32,3 +38,6 @@ MARKERS = "osD^v"
 
 SIGNED = ScalarMappable(Normalize(-1, 1), "PuOr_r")
 """Of numbers with a sign: orange attracts or is positive, purple repels or is negative."""
+
+ATTRACTS, REPELS = SIGNED.cmap(0.9), SIGNED.cmap(0.1)
+"""The same of lines: orange and purple."""

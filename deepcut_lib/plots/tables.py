@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from deepcut_lib.plots.figure import blank
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import BLUE, ORANGE
 
 Value = tuple[float, float] | None
 """Mean and deviation, or nothing."""
@@ -32,8 +32,7 @@ def table_figure(
     """
     figure = blank(figure, 1.3 + 0.3 * len(methods), max(8.4, 3.4 + 2.4 * len(columns)))
     axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    blue, orange = PALETTE[0] / 255, PALETTE[1] / 255
-    for i, (one, title) in enumerate(zip(axes, columns, strict=True)):
+    for i, (panel, title) in enumerate(zip(axes, columns, strict=True)):
         for row in range(len(methods)):
             for values, label in ((ours, "here"), (paper, "the paper's")):
                 value = values[row][i]
@@ -41,8 +40,10 @@ def table_figure(
                     continue
                 mean, std = value
                 if label == "here":
-                    one.barh(row, mean, xerr=std or None, color=blue, height=0.7, label=label, ecolor="black")
-                    one.annotate(
+                    panel.barh(
+                        row, mean, xerr=std or None, color=BLUE, height=0.7, label=label, ecolor="black"
+                    )
+                    panel.annotate(
                         f"{mean:.1f}",
                         (max(mean + std, 0), row),
                         xytext=(4, 0),
@@ -51,17 +52,21 @@ def table_figure(
                         fontsize=9,
                     )
                 else:
-                    one.plot(mean, row, "D", color=orange, markeredgecolor="black", markersize=7, label=label)
-        one.set_title(title, fontsize=11)
-        one.set_xlim(0, 112)
-        one.set_xticks([0, 25, 50, 75, 100])
-        one.set_xlabel(f"{measure} (%)", fontsize=10)
-        one.grid(axis="x", alpha=0.3)
-        one.set_axisbelow(True)
+                    panel.plot(
+                        mean, row, "D", color=ORANGE, markeredgecolor="black", markersize=7, label=label
+                    )
+        panel.set_title(title, fontsize=11)
+        panel.set_xlim(0, 112)
+        panel.set_xticks([0, 25, 50, 75, 100])
+        panel.set_xlabel(f"{measure} (%)", fontsize=10)
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_axisbelow(True)
     axes[0].set_yticks(range(len(methods)), methods, fontsize=10)
     axes[0].set_ylim(len(methods) - 0.5, -0.5)  # first row on top; without bars, too, marks lie inside
     entries = {
-        label: handle for one in axes for handle, label in zip(*one.get_legend_handles_labels(), strict=True)
+        label: handle
+        for panel in axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
     if "the paper's" in entries:
         figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=10)

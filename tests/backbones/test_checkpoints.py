@@ -15,6 +15,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from deepcut_lib import downloads
 from deepcut_lib.backbones import checkpoints, pretrained, registry
 from deepcut_lib.backbones.checkpoints import read_checkpoint
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable, load_vit
@@ -34,6 +35,7 @@ def no_net(monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(pretrained, "OFFICIAL", CLOSED)
     monkeypatch.setattr(pretrained, "HUB", CLOSED)
+    monkeypatch.setattr(downloads, "PAUSE", 0.0)
 
 
 def weights(seed: int = 0, **options) -> dict[str, Tensor]:
@@ -347,12 +349,16 @@ def test_an_official_file_is_downloaded_once(server, moco, tmp_path, monkeypatch
     assert load_vit("mocov3_vits16", device="cpu").name == "mocov3_vits16"
 
 
-def test_a_connection_that_ends_early_leaves_nothing(server, moco, tmp_path):
+def test_a_connection_that_ends_early_is_gone_on_with(server, moco, tmp_path):
     server.share = 0.5
-    with pytest.raises(BackboneUnavailableError, match="connection ended after"):
+    with pytest.raises(BackboneUnavailableError, match=r"connection broke off.* are kept"):
         load_vit("mocov3_vits16", device="cpu")
-    assert downloaded(tmp_path) == []
+    assert downloaded(tmp_path) == ["vit-s-300ep.pth.tar.part"]
     assert not is_cached("mocov3_vits16")
+    server.share = 1.0
+    network = load_vit("mocov3_vits16", device="cpu").extractor.model
+    assert torch.equal(network.cls_token, moco["cls_token"])
+    assert downloaded(tmp_path) == ["vit-s-300ep.pth.tar"]
 
 
 def test_a_download_with_a_wrong_hash_leaves_nothing(server, moco, tmp_path, monkeypatch):
@@ -416,7 +422,7 @@ def test_a_silent_server_costs_no_more_than_the_timeout(monkeypatch):
             asked.append(timeout)
             return urlopen(request, timeout=timeout)
 
-        monkeypatch.setattr(pretrained, "urlopen", ask)
+        monkeypatch.setattr(downloads, "urlopen", ask)
         assert not is_reachable("mocov3_vits16", timeout=0.2)
         assert asked == [0.2]
 
@@ -431,7 +437,7 @@ def test_a_slow_name_lookup_costs_no_more_than_the_timeout(monkeypatch):
         ended.append(found.wait(60))
         raise OSError("too late to matter")
 
-    monkeypatch.setattr(pretrained, "urlopen", slow)
+    monkeypatch.setattr(downloads, "urlopen", slow)
     assert not is_reachable("dino_vits8", timeout=0.1)
     assert not ended  # it was not waited for
     found.set()
@@ -493,10 +499,10 @@ def test_auto_never_fails(error, monkeypatch, capsys):
         raise error
 
     monkeypatch.delenv("DEEPCUT_BACKBONE", raising=False)
-    for broken in ("is_cached", "load_vit"):
+    for look_up in (fail, lambda name: True):
         with monkeypatch.context() as patched:
-            patched.setattr(registry, "is_cached", lambda name: True)
-            patched.setattr(registry, broken, fail)
+            patched.setattr(registry, "is_cached", look_up)
+            patched.setitem(registry.REGISTERED, "dino_vits8", (fail, "the paper's"))
             assert registry.load_backbone().name == "effnet_lite0"
         notice = capsys.readouterr().err
         assert len(notice.splitlines()) == 1

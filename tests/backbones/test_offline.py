@@ -84,10 +84,13 @@ def test_pixels_are_colour_and_texture() -> None:
 def test_unknown_names_and_options() -> None:
     with pytest.raises(ValueError, match="dino_vits8"):
         load_backbone("resnet")
-    with pytest.raises(ValueError, match="no facets"):
-        load_backbone("pixels", facet="query")
-    with pytest.raises(ValueError, match="takes no checkpoint"):
-        load_backbone("pixels", checkpoint="weights.pth")
+    for name, option in (
+        ("pixels", {"facet": "query"}),
+        ("effnet_lite0", {"layer": 3}),
+        ("tiny_vit", {"checkpoint": "weights.pth"}),
+    ):
+        with pytest.raises(ValueError, match=f"{name} takes no {next(iter(option))}; leave it out"):
+            load_backbone(name, **option)
     with pytest.raises(ValueError, match="multiples"):
         load_backbone("pixels").extract(torch.zeros(1, 3, 20, 32))
 

@@ -103,6 +103,6 @@ def test_a_full_disk_leaves_whole_rows(file: Path, monkeypatch: pytest.MonkeyPat
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full)
-        with pytest.raises(DeepCutError, match=r"No space left.*the same command goes on"):
+        with pytest.raises(DeepCutError, match=r"could not be written \(No space left.*free some space"):
             records.append([row("three")])
     assert [one["image"] for one in records.rows()] == ["one", "zwölf"]

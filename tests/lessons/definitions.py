@@ -1,13 +1,15 @@
-"""What tests of lessons use: a notebook's own functions, and rendered figures."""
+"""What tests of lessons use: a notebook's own functions, made-up features, and rendered figures."""
 
 import ast
 from typing import Any
 
 import nbformat
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from deepcut_lib.features import PatchFeatures
 from tests.conftest import ROOT
 
 
@@ -30,6 +32,12 @@ def definitions(stem: str) -> dict[str, Any]:
     namespace: dict[str, Any] = {}
     exec(compile(ast.Module(kept, []), stem, "exec"), namespace)
     return namespace
+
+
+def random_features(grid: tuple[int, int] = (5, 7), *, patch: int = 8, stride: int = 8) -> PatchFeatures:
+    """Features of a picture of 90×140 pixels, n×6, the same at each call."""
+    values = torch.randn(grid[0] * grid[1], 6, generator=torch.Generator().manual_seed(1)) + 1
+    return PatchFeatures(values, grid, None, (90, 140), "random", patch, stride)
 
 
 def pixels(figure: Figure) -> np.ndarray:

@@ -15,23 +15,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepcut_lib.backbones import load_backbone
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.features import normalize, upsample
 from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.common.figures import patch_at, similarity_map
 from deepcut_lib.lessons.features import checks
 from deepcut_lib.lessons.features.explorer import explore_similarity
-from deepcut_lib.lessons.features.figures import patch_at, patch_box, similarity_figure, similarity_map
+from deepcut_lib.lessons.features.figures import similarity_figure
 from tests.conftest import DATA
-from tests.lessons.definitions import definitions, pixels, same_picture
+from tests.lessons.definitions import definitions, pixels, random_features, same_picture
 
 
 @pytest.fixture(scope="module")
 def lesson() -> SimpleNamespace:
     return SimpleNamespace(**definitions("01_features"))
-
-
-def random_features(grid: tuple[int, int] = (5, 7), *, patch: int = 8, stride: int = 8) -> PatchFeatures:
-    values = torch.randn(grid[0] * grid[1], 6, generator=torch.Generator().manual_seed(1)) + 1
-    return PatchFeatures(values, grid, None, (90, 140), "random", patch, stride)
 
 
 # The notebook's functions
@@ -69,30 +65,6 @@ def test_separation_is_the_mean_area_under_the_curve(lesson: SimpleNamespace) ->
         others = torch.arange(20) != i
         areas.append(roc_auc_score(inside[others], S[i][others]))
     assert math.isclose(lesson.separation(S, inside), np.mean(areas), abs_tol=1e-6)
-
-
-# Places and patches
-
-
-@pytest.mark.parametrize("stride", [8, 4, 2])
-def test_the_patch_at_a_place_is_the_one_that_an_enlarged_map_shows_there(stride: int) -> None:
-    features = random_features((6, 9), stride=stride)
-    numbers = upsample(np.arange(54).reshape(6, 9), features)
-    for y, x in ((0, 0), (89, 139), (44, 70), (13, 101), (60, 33)):
-        row, column = patch_at(features, ((y + 0.5) / 90, (x + 0.5) / 140))
-        assert numbers[y, x] == 9 * row + column
-
-
-def test_a_patchs_box_has_the_patchs_size_and_the_last_ends_with_the_picture() -> None:
-    features = random_features((5, 9), stride=4)  # 24 × 40 fitted pixels, shown at 90 × 140
-    x, y, width, height = patch_box(features, (4, 8))
-    assert (width, height) == pytest.approx((8 * 140 / 40, 8 * 90 / 24))
-    assert (x + width, y + height) == pytest.approx((140, 90))
-
-
-def test_a_place_outside_the_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="outside the picture"):
-        similarity_map(random_features(), (0.5, 1.2))
 
 
 # The explorer

@@ -28,7 +28,8 @@ from deepcut_lib.lessons.localization import checks
 from deepcut_lib.lessons.localization import explorer as widgets
 from deepcut_lib.lessons.localization import figures as plots
 from deepcut_lib.localization import localize
-from deepcut_lib.metrics import box_iou, corloc
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_iou, box_of, corloc
 from deepcut_lib.recipe import Recipe
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
@@ -134,7 +135,7 @@ def expected_figure(
     background = rule(labels)
     box = foreground_box(~background[labels], (picture.height, picture.width))
     mask = DATA / "masks" / f"{name}.png"
-    truth = widgets.true_box(mask) if mask.exists() else None
+    truth = box_of(read_mask(mask)) if mask.exists() else None
     return plots.localization_figure(picture, labels, background, box, truth)
 
 
@@ -185,17 +186,10 @@ def test_features_are_computed_once(photograph: np.ndarray) -> None:
     first = remembering(photograph, cls=False)
     assert remembering(Image.fromarray(photograph), cls=False) is first
     assert torch.equal(first.values, plain(photograph, cls=False).values)
+    assert RememberingBackbone(remembering)(photograph, cls=False) is first
     assert remembering(255 - photograph, cls=False) is not first
     assert remembering(photograph, cls=False, size=112).grid != first.grid
     assert remembering.recipe == plain.recipe
-
-
-def test_a_true_box_is_round_the_whole_mask(tmp_path: Path) -> None:
-    mask = np.zeros((20, 30), np.uint8)
-    mask[3, 25] = mask[10:12, 4:9] = 255
-    mask[0, 0] = 100
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    assert widgets.true_box(tmp_path / "mask.png") == (4, 3, 26, 12)
 
 
 def test_the_figure_draws_ten_clusters_and_an_absent_one() -> None:

@@ -20,10 +20,10 @@ from deepcut_lib.lessons.parts.explorer import explore_parts
 from deepcut_lib.lessons.parts.figures import (
     agreement_figure,
     coloured,
+    keypoints_figure,
     modes_figure,
     parts_figure,
     parts_view,
-    points_figure,
 )
 from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
 from deepcut_lib.plots.style import PALETTE
@@ -156,7 +156,7 @@ def test_figures_have_a_panel_for_each(photograph: np.ndarray) -> None:
     assert len(figure.axes[0].lines) == 1
     figure = modes_figure([picture] * 2, {"joint": [one] * 2, "other": [one] * 2}, ["x", "y"])
     assert len(figure.axes) == 6
-    figure = points_figure({"joint": np.array([[0, 3], [2, 1], [0, 0]])})
+    figure = keypoints_figure({"joint": np.array([[0, 3], [2, 1], [0, 0]])})
     assert [text.get_text() for text in figure.axes[0].texts] == ["0", "3", "2", "1", "0", "0"]
     agreement = label_agreement([some_parts(1), some_parts(2)])
     figure = agreement_figure({"left": {"joint": (agreement, 0.25)}, "right": {"joint": (agreement, 0.25)}})

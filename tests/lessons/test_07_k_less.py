@@ -30,7 +30,7 @@ from deepcut_lib.lessons.k_less.checks import (
 )
 from deepcut_lib.lessons.k_less.explorer import explore_groups, summary
 from deepcut_lib.lessons.k_less.figures import (
-    COLOURS,
+    CATEGORY_COLOURS,
     FRAME,
     counts_figure,
     groups_figure,
@@ -184,7 +184,7 @@ def test_a_group_has_the_frames_of_its_pictures() -> None:
     side = 20 + 2 * FRAME
     ring = side * side - 20 * 20
     for name, count in (("bird", 3), ("fruit", 1)):
-        assert (canvas == COLOURS[name]).all(-1).sum() == count * ring
+        assert (canvas == CATEGORY_COLOURS[name]).all(-1).sum() == count * ring
 
 
 @pytest.mark.parametrize(("count", "groups"), [(80, 1), (80, 10), (200, 20), (1, 1), (600, 3)])

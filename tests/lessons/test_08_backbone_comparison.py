@@ -22,8 +22,8 @@ from deepcut_lib.images import load_image
 from deepcut_lib.lessons.backbone_comparison import checks
 from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones, prepared
 from deepcut_lib.lessons.backbone_comparison.figures import (
+    BackboneOutcome,
     Curve,
-    Outcome,
     clusters_figure,
     dose_figure,
     gap_figure,
@@ -31,9 +31,9 @@ from deepcut_lib.lessons.backbone_comparison.figures import (
     two_backbones,
 )
 from deepcut_lib.lessons.common.explorer import Explorer
-from deepcut_lib.lessons.features.figures import patch_at
-from deepcut_lib.lessons.localization.explorer import true_box
-from deepcut_lib.metrics import mask_iou
+from deepcut_lib.lessons.common.figures import patch_at
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_of, mask_iou
 from deepcut_lib.recipe import CENTRED_RECIPE
 from deepcut_lib.segmentation import Segmentation, segment
 from tests.conftest import DATA
@@ -111,9 +111,9 @@ def test_levels_are_one_block_of_the_default_backbone(lesson: SimpleNamespace) -
 # Figures
 
 
-def outcome(name: str, centred: bool, shift: float = 0.0) -> Outcome:
+def outcome(name: str, centred: bool, shift: float = 0.0) -> BackboneOutcome:
     row = np.linspace(0.2, 0.6, 4)
-    return Outcome(name, centred, row / 2, row, row * 10, row, row + shift, row, row - shift)
+    return BackboneOutcome(name, centred, row / 2, row, row * 10, row, row + shift, row, row - shift)
 
 
 def test_outcomes_and_gaps_are_drawn_at_their_means() -> None:
@@ -159,7 +159,7 @@ def test_clusters_are_coloured_from_the_largest(found: Segmentation) -> None:
 def test_scores_and_shares_stand_above_each_half(found: Segmentation) -> None:
     picture = load_image(DATA / "images/bird_01.jpg")
     truth = np.asarray(Image.open(DATA / "masks/bird_01.png")) > 127
-    box = true_box(DATA / "masks/bird_01.png")
+    box = box_of(read_mask(DATA / "masks/bird_01.png"))
     figure = two_backbones(picture, [found, found], (0.5, 0.5), truth=truth, true_box=box, alpha=3.0)
     texts = [text.get_text() for text in figure.texts]
     assert texts.count("pixels") == 2
@@ -208,7 +208,7 @@ def expected(
         ready,
         place,
         truth=np.asarray(Image.open(mask)) > 127 if known else None,
-        true_box=true_box(mask) if known else None,
+        true_box=box_of(read_mask(mask)) if known else None,
         alpha=alpha,
     )
 

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from torch.nn import functional
 
 from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
 from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
 from deepcut_lib.lessons.common.pictures import MaskedPictures
-from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box
 from deepcut_lib.metrics import box_of
 from deepcut_lib.recipe import CENTRED_RECIPE, Recipe
 from deepcut_lib.segmentation import Segmentation, cut
@@ -61,10 +62,10 @@ def explore_backbones(
     """
     pictures = MaskedPictures(data)
     read = lru_cache(maxsize=8)(pictures)
+    remembering = {name: RememberingBackbone(backbone) for name, backbone in backbones.items()}
 
-    @lru_cache(maxsize=256)
     def extract(name: str, picture: str) -> PatchFeatures:
-        backbone = backbones[name]
+        backbone = remembering[name]
         size = "default" if side is None else side * backbone.patch_size
         return replace(backbone(read(picture)[0], size=size, cls=False), backbone=name)
 

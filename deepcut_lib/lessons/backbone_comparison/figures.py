@@ -1,4 +1,4 @@
-"""Figures on backbones side by side (§6, lesson 8): scores, negative affinities, one picture through two."""
+"""Figures of lesson 8: scores of backbones, their negative affinities (§6), one picture through two."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,29 +8,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 from PIL import Image
 
-from deepcut_lib.comparison import BackboneScores
+from deepcut_lib.clustering import by_size
 from deepcut_lib.features import pca_rgb, upsample
 from deepcut_lib.graphs import Graph, cc_graph
-from deepcut_lib.lessons.features.figures import SIGNED, Place, patch_at, patch_box, similarity_map
+from deepcut_lib.lessons.common.figures import Place, frame_patch, patch_at, similarity_map
 from deepcut_lib.metrics import Box, box_iou, mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.pictures import label_picture, overlay
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import COLOURS, MARKERS, SIGNED
 from deepcut_lib.segmentation import Segmentation
 
 Colour = tuple[float, float, float] | str
 
-COLOURS: list[Colour] = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE.tolist()]
 NCUT, CC = COLOURS[0], COLOURS[1]
 SHARES = {"negative": COLOURS[2], "shifted": COLOURS[3]}
-MARKERS = "osD^v"
 
 
-class Outcome(NamedTuple):
+class BackboneOutcome(NamedTuple):
     """What one backbone's features, made ready in one way, led to: (m,) arrays, a number for each picture.
 
     Attributes:
@@ -76,38 +73,12 @@ class Curve(NamedTuple):
     ncut: float
 
 
-def backbone_bars(rows: Sequence[BackboneScores], *, figure: Figure | None = None) -> Figure:
-    """Negative affinities on the left, box IoU of N-cut and correlation clustering on the right.
-
-    Args:
-        rows: one for each backbone, from `compare_backbones`.
-        figure: to draw in, or None for a new one.
-    """
-    figure = blank(figure, 1.5 + 0.55 * len(rows))
-    left, right = figure.subplots(1, 2, sharey=True)
-    names = [row.backbone for row in rows]
-    places = np.arange(len(rows))
-    blue, orange, green, purple = (tuple(colour / 255) for colour in PALETTE[:4])
-    for axes, upper, lower in (
-        (left, ("negative", "as extracted", green), ("negative_clustered", "as clustered", purple)),
-        (right, ("ncut_iou", "N-cut", blue), ("cc_iou", "CC", orange)),
-    ):
-        for (key, label, colour), shift in ((upper, -0.2), (lower, 0.2)):
-            values = [getattr(row, key) for row in rows]
-            bars = axes.barh(places + shift, values, 0.38, color=colour, label=label)
-            axes.bar_label(bars, fmt="{:.2f}", padding=2, fontsize=10)
-        axes.set_xlim(0, 1)
-        axes.legend(fontsize=10, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.set_yticks(places, names, fontsize=11)
-    left.invert_yaxis()
-    left.set_xlabel("share of negative affinities", fontsize=11)
-    right.set_xlabel(f"mean box IoU, {rows[0].n_pictures} pictures", fontsize=11)
-    return figure
-
-
 def outcomes_figure(
-    outcomes: Sequence[Outcome], *, measure: str = "box", floor: float = 0.0, figure: Figure | None = None
+    outcomes: Sequence[BackboneOutcome],
+    *,
+    measure: str = "box",
+    floor: float = 0.0,
+    figure: Figure | None = None,
 ) -> Figure:
     """A row for each backbone: its negative affinities and the IoU of both losses, not centred and centred.
 
@@ -117,25 +88,25 @@ def outcomes_figure(
         floor: the IoU of an answer that knows nothing, drawn as a line.
         figure: to draw in.
     """
-    names = list(dict.fromkeys(one.backbone for one in outcomes))
+    names = list(dict.fromkeys(outcome.backbone for outcome in outcomes))
     figure = blank(figure, 1.6 + 0.3 * len(names))
     panels = figure.subplots(1, 3, sharey=True)
     for axes, centred in zip(panels[1:], (False, True), strict=True):
-        for one in outcomes:
-            if one.centred != centred:
+        for outcome in outcomes:
+            if outcome.centred != centred:
                 continue
-            row = names.index(one.backbone)
-            ncut, cc = (np.mean(getattr(one, f"{loss}_{measure}")) for loss in ("ncut", "cc"))
+            row = names.index(outcome.backbone)
+            ncut, cc = (np.mean(getattr(outcome, f"{loss}_{measure}")) for loss in ("ncut", "cc"))
             _dumbbell(axes, row, (ncut, NCUT, "o"), (cc, CC, "s"))
         if floor:
             axes.axvline(floor, color="black", linestyle=":", linewidth=1.5, zorder=0)
         axes.set_xlabel(f"mean {measure} IoU", fontsize=11)
         axes.set_title("centred" if centred else "not centred", fontsize=11)
-    for one in outcomes:
-        row = names.index(one.backbone)
-        fill = None if one.centred else "white"
+    for outcome in outcomes:
+        row = names.index(outcome.backbone)
+        fill = None if outcome.centred else "white"
         for key, shift, marker in (("negative", -0.17, "D"), ("shifted", 0.17, "^")):
-            _mark(panels[0], np.mean(getattr(one, key)), row + shift, SHARES[key], marker, fill)
+            _mark(panels[0], np.mean(getattr(outcome, key)), row + shift, SHARES[key], marker, fill)
     panels[0].set_title("negative affinities", fontsize=11)
     panels[0].set_xlabel("share of pairs", fontsize=11)
     panels[0].set_yticks(range(len(names)), names, fontsize=11)
@@ -158,7 +129,7 @@ def outcomes_figure(
 
 
 def gap_figure(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[BackboneOutcome],
     group: Callable[[str], str],
     paper: Mapping[str, tuple[float, float]],
     *,
@@ -174,19 +145,19 @@ def gap_figure(
     """
     figure = blank(figure, 4.0)
     panels = figure.subplots(1, 2)
-    groups = list(dict.fromkeys(group(one.backbone) for one in outcomes))
-    colours = dict(zip(groups, (COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3]), strict=False))
+    groups = list(dict.fromkeys(group(outcome.backbone) for outcome in outcomes))
+    colours = dict(zip(groups, COLOURS[:4], strict=False))
     for axes, measure in zip(panels, ("box", "mask"), strict=True):
-        for name in dict.fromkeys(one.backbone for one in outcomes):
-            ways = [one for one in outcomes if one.backbone == name]
-            points = [(np.mean(one.negative), np.mean(one.gap(measure))) for one in ways]
+        for name in dict.fromkeys(outcome.backbone for outcome in outcomes):
+            ways = [outcome for outcome in outcomes if outcome.backbone == name]
+            points = [(np.mean(way.negative), np.mean(way.gap(measure))) for way in ways]
             axes.plot(*zip(*points, strict=True), color="0.8", linewidth=1, zorder=1)
-            for one, (share, gap) in zip(ways, points, strict=True):
-                error = np.std(one.gap(measure), ddof=1) / len(one.negative) ** 0.5
+            for way, (share, gap) in zip(ways, points, strict=True):
+                error = np.std(way.gap(measure), ddof=1) / len(way.negative) ** 0.5
                 axes.errorbar(share, gap, error, color="0.6", linewidth=1, zorder=2)
                 colour = colours[group(name)]
                 marker = MARKERS[groups.index(group(name)) % len(MARKERS)]
-                _mark(axes, share, gap, colour, marker, None if one.centred else "white")
+                _mark(axes, share, gap, colour, marker, None if way.centred else "white")
         if measure == "box":
             for name, (share, gap) in paper.items():
                 _mark(axes, share, gap, "black", "*", None, 12)
@@ -245,7 +216,7 @@ def clusters_figure(
     """Clusters of one picture, backbones in rows and ways to cut in columns.
 
     Args:
-        rows: by backbone and by the name of the column, what was found; a picture is shown as it is.
+        rows: by backbone and by the name of the column, a segmentation; a picture is shown as it is.
         figure: to draw in.
     """
     columns = list(next(iter(rows.values())))
@@ -256,7 +227,7 @@ def clusters_figure(
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for line, (name, row) in enumerate(rows.items()):
         for column, shown in enumerate(row.values()):
-            picture = shown if isinstance(shown, Image.Image) else label_picture(_by_size(shown))
+            picture = shown if isinstance(shown, Image.Image) else label_picture(_numbered(shown))
             title = columns[column] if line == 0 else ""
             show(axes[line, column], picture, title)
             if not isinstance(shown, Image.Image):
@@ -268,7 +239,7 @@ def clusters_figure(
 
 def two_backbones(
     picture: Image.Image,
-    found: Sequence[Segmentation],
+    segmentations: Sequence[Segmentation],
     place: Place,
     *,
     truth: np.ndarray | None = None,
@@ -280,26 +251,27 @@ def two_backbones(
 
     Args:
         picture: H×W RGB.
-        found: what was found in each one's features; their `features` are as they were clustered.
+        segmentations: by each backbone; their `features` are as they were clustered.
         place: of the patch whose similarity is shown, (down, across) as shares.
         truth: the true mask, H×W bool, or None.
         true_box: the true box, or None.
         alpha: of Eq. 7, if the clusters come from correlation clustering.
         figure: to draw in.
     """
-    patches = [patch_at(one.features, place) for one in found]
     figure = blank(figure, 4.3)
     figure.set_layout_engine("none")
-    for half, (one, patch) in enumerate(zip(found, patches, strict=True)):
+    for half, segmentation in enumerate(segmentations):
+        features = segmentation.features
+        patch = patch_at(features, place)
         left = 0.01 + 0.5 * half
-        figure.text(left, 0.955, one.features.backbone, fontsize=12, weight="bold")
-        figure.text(left, 0.905, _shares(one, alpha), fontsize=10)
-        figure.text(left, 0.86, _scores(one, truth, true_box), fontsize=10)
+        figure.text(left, 0.955, features.backbone, fontsize=12, weight="bold")
+        figure.text(left, 0.905, _shares(segmentation, alpha), fontsize=10)
+        figure.text(left, 0.86, _scores(segmentation, truth, true_box), fontsize=10)
         panels = {
-            "features as colours": upsample(pca_rgb(one.features), one.features),
-            f"clusters: {one.n_clusters}": label_picture(_by_size(one)),
-            "mask and box": overlay(picture, one.mask, one.box),
-            "similarity to one patch": similarity_map(one.features, place, centred=False),
+            "features as colours": upsample(pca_rgb(features), features),
+            f"clusters: {segmentation.n_clusters}": label_picture(_numbered(segmentation)),
+            "mask and box": overlay(picture, segmentation.mask, segmentation.box),
+            "similarity to one patch": similarity_map(features, place, centred=False),
         }
         for index, (title, panel) in enumerate(panels.items()):
             row, column = divmod(index, 2)
@@ -308,27 +280,27 @@ def two_backbones(
             signed = {"cmap": SIGNED.cmap, "norm": SIGNED.norm} if index == 3 else {}
             show(axes, panel, title, **signed)
             axes.title.set_fontsize(10)
-            _frame(axes, patch_box(one.features, patch))
+            frame_patch(axes, features, patch, linewidth=1.5)
     bar = figure.add_axes((0.36, 0.047, 0.28, 0.02))
     figure.colorbar(SIGNED, cax=bar, orientation="horizontal", ticks=[-1, 0, 1])
     figure.text(0.35, 0.045, "cosine similarity", fontsize=10, ha="right")
     return figure
 
 
-def _shares(found: Segmentation, alpha: float | None) -> str:
-    values = found.features.values
+def _shares(segmentation: Segmentation, alpha: float | None) -> str:
+    values = segmentation.features.values
     text = f"negative affinities: {float(Graph(values).negative_share()):.0%}"
     if alpha is not None:
         text += f", after Eq. 7 {float(cc_graph(values, alpha).negative_share()):.0%}"
     return text
 
 
-def _scores(found: Segmentation, truth: np.ndarray | None, true_box: Box | None) -> str:
+def _scores(segmentation: Segmentation, truth: np.ndarray | None, true_box: Box | None) -> str:
     scores = []
     if true_box is not None:
-        scores.append(f"box IoU {box_iou(found.box, true_box):.2f}")
+        scores.append(f"box IoU {box_iou(segmentation.box, true_box):.2f}")
     if truth is not None:
-        scores.append(f"mask IoU {mask_iou(found.mask, truth):.2f}")
+        scores.append(f"mask IoU {mask_iou(segmentation.mask, truth):.2f}")
     return ", ".join(scores) or "no mask to compare with"
 
 
@@ -351,11 +323,9 @@ def _write_alphas(axes: Axes, sweep: Curve, colour: Colour) -> None:
         last = -1.0 if crowded else share
 
 
-def _by_size(found: Segmentation) -> Segmentation:
+def _numbered(segmentation: Segmentation) -> Segmentation:
     """The same with clusters numbered from the largest, so that their colours come in one order."""
-    _, labels, areas = np.unique(found.labels, return_inverse=True, return_counts=True)
-    ranks = np.argsort(np.argsort(-areas, kind="stable"))
-    return replace(found, labels=ranks[labels.reshape(found.labels.shape)])
+    return replace(segmentation, labels=by_size(segmentation.labels))
 
 
 def _mark(
@@ -385,9 +355,3 @@ def _handle(label: str, colour: Colour, marker: str, fill: Colour | None = None)
     return Line2D(
         [], [], linestyle="none", marker=marker, color=colour, markerfacecolor=face, markersize=8, label=label
     )
-
-
-def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
-    x, y, width, height = box
-    for colour, line in (("white", 3), ("black", 1.5)):
-        axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))

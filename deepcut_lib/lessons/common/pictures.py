@@ -1,6 +1,5 @@
 """What explorers show: pictures by name, and their true masks. They take the files that the commands take."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from os import PathLike
 from pathlib import Path
@@ -10,6 +9,7 @@ from PIL import Image
 
 from deepcut_lib.datasets.masked import pictures_and_masks
 from deepcut_lib.errors import ImageError
+from deepcut_lib.files import short_names
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
 
@@ -28,8 +28,8 @@ class MaskedPictures:
     """
 
     def __init__(self, data: str | PathLike[str]) -> None:
-        found = pictures_and_masks(Path(data))
-        self._files = {sendable(name): files for name, files in found.items()}
+        named = pictures_and_masks(Path(data))
+        self._files = {sendable(name): files for name, files in named.items()}
         self.names = list(self._files)
 
     def __call__(self, name: str) -> tuple[Image.Image, np.ndarray | None]:
@@ -44,15 +44,14 @@ class MaskedPictures:
 
 
 def by_name(paths: Iterable[str | PathLike[str]]) -> dict[str, Path]:
-    """Files by their names without endings; those that share such a name go by their whole paths.
+    """Files by the shortest names that tell them apart, for a control to choose from.
 
     Raises:
         ImageError: there are none.
     """
     files = [Path(path) for path in paths]
     check_some(files)
-    shared = Counter(path.stem for path in dict.fromkeys(files))
-    return {sendable(path.stem if shared[path.stem] == 1 else path): path for path in files}
+    return {sendable(name): path for name, path in short_names(files).items()}
 
 
 def check_some(pictures: Collection[object]) -> None:
@@ -64,5 +63,8 @@ def check_some(pictures: Collection[object]) -> None:
 
 
 def sendable(text: object) -> str:
-    """Text that a browser takes: bytes of file names that are no UTF-8 are written out."""
+    """Text that a browser takes: bytes of file names that are no UTF-8 are written out.
+
+    `files.printable` would show two files that differ in such bytes alike, and join a message's lines.
+    """
     return str(text).encode("utf-8", "backslashreplace").decode()

@@ -46,10 +46,10 @@ def check_patchify(patchify: Callable[[Tensor, int, int], Any]) -> str:
     for patch, stride in ((2, 2), (2, 1), (4, 2), (3, 3)):
         expected = functional.unfold(picture[None, None], patch, stride=stride)[0].T
         case = f"With a picture of 6×10, patch={patch}, stride={stride}, the result"
-        found = call(patchify, picture, patch, stride)
+        patches = call(patchify, picture, patch, stride)
         rows, columns = (6 - patch) // stride + 1, (10 - patch) // stride + 1
-        _refuse_other_counts(found, (rows, columns), patch, case)
-        result = as_array(found, tuple(expected.shape), case)
+        _refuse_other_counts(patches, (rows, columns), patch, case)
+        result = as_array(patches, tuple(expected.shape), case)
         by_column = expected.reshape(rows, columns, -1).transpose(0, 1).flatten(0, 1)
         if np.array_equal(result, by_column) and not np.array_equal(by_column, expected):
             raise NotYetError("The order is column by column: the patches of the first row come first.")
@@ -170,14 +170,14 @@ def _interleaved(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return _attention(q[:, order], k[:, order], v[:, order], heads)[:, order.argsort()]
 
 
-def _refuse_other_counts(found: Any, grid: tuple[int, int], patch: int, case: str) -> None:
-    if isinstance(found, Tensor | np.ndarray) and found.ndim == 3 and found.shape[1:] == (patch, patch):
+def _refuse_other_counts(patches: Any, grid: tuple[int, int], patch: int, case: str) -> None:
+    if isinstance(patches, Tensor | np.ndarray) and patches.ndim == 3 and patches.shape[1:] == (patch, patch):
         raise NotYetError(
             f"{case} keeps patches as squares: flatten each to a row of {patch * patch} numbers."
         )
     count = grid[0] * grid[1]
-    if isinstance(found, Tensor | np.ndarray) and found.ndim == 2 and len(found) != count:
+    if isinstance(patches, Tensor | np.ndarray) and patches.ndim == 2 and len(patches) != count:
         raise NotYetError(
-            f"{case} has {len(found)} patches, and {grid[0]}×{grid[1]} = {count} fit: the last one starts at "
-            "H − patch at most."
+            f"{case} has {len(patches)} patches, and {grid[0]}×{grid[1]} = {count} fit: the last one starts "
+            "at H − patch at most."
         )

@@ -1,21 +1,23 @@
 """Explorer of lesson 1: the similarity of a clicked patch to all others."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from ipywidgets import Checkbox, Dropdown, IntSlider
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.backbones import load_backbone
+from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.backbones.vit import FACETS, ViTFeatures
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
+from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
 from deepcut_lib.lessons.common.pictures import check_some
-from deepcut_lib.lessons.features.figures import Place, patch_at, patch_box, similarity_figure
+from deepcut_lib.lessons.features.figures import similarity_figure
 
 
 def explore_similarity(
@@ -45,19 +47,25 @@ def explore_similarity(
     def read(picture: str) -> Image.Image:
         return load_image(pictures[picture])
 
-    @lru_cache(maxsize=64)
-    def extract(picture: str, backbone: str, facet: str | None) -> PatchFeatures:
-        return _load(backbone, facet)(read(picture), cls=False)
+    @cache
+    def load(backbone: str, facet: str) -> RememberingBackbone:
+        return RememberingBackbone(load_backbone(backbone, facet=facet))
+
+    @cache
+    def has_facets(backbone: str) -> bool:
+        try:
+            return isinstance(load(backbone, "key").extractor, ViTFeatures)
+        except (DeepCutError, ValueError):  # said when its features are asked for
+            return False
 
     def features_of(picture: str, backbone: str, facet: str) -> PatchFeatures:
-        asked = facet if facet != "key" and _has_facets(backbone) else None  # keys come unasked
-        return extract(picture, backbone, asked)
+        return load(backbone, facet if has_facets(backbone) else "key")(read(picture), cls=False)
 
     def draw(
         figure: Figure, picture: str, backbone: str, facet: str, down: int, across: int, centred: bool
     ) -> Figure:
         features = features_of(picture, backbone, facet)
-        name = f"{backbone}, {facet}" if _has_facets(backbone) else f"{backbone} (has no facets)"
+        name = f"{backbone}, {facet}" if has_facets(backbone) else f"{backbone} (has no facets)"
         place = (down / 100, across / 100)
         return similarity_figure(read(picture), features, place, centred=centred, name=name, figure=figure)
 
@@ -89,23 +97,9 @@ def explore_similarity(
     }
 
     def offer_facets(_change: object = None) -> None:
-        controls["facet"].disabled = not _has_facets(controls["backbone"].value)
+        controls["facet"].disabled = not has_facets(controls["backbone"].value)
 
     controls["backbone"].observe(offer_facets, "value")
     offer_facets()
     explorer = Explorer(draw, controls, height=3.7, width=7.4, click=click)
     return explorer
-
-
-@lru_cache(maxsize=4)
-def _load(name: str, facet: str | None) -> Backbone:
-    return load_backbone(name) if facet is None else load_backbone(name, facet=facet)
-
-
-@lru_cache
-def _has_facets(name: str) -> bool:
-    """Whether a backbone is a transformer; a name that cannot be loaded fails when its features are asked."""
-    try:
-        return isinstance(_load(name, None).extractor, ViTFeatures)
-    except (DeepCutError, ValueError):
-        return False

@@ -1,73 +1,24 @@
-"""Figures of lesson 1: patches, features as colours, and the similarity of one patch to all others.
-
-A place in a picture is given as shares of its height and width, so that it means the same in every grid.
-"""
+"""Figures of lesson 1: patches, attention, the similarity of a patch to all others, and what it is worth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
-from torch.nn import functional
 
-from deepcut_lib.features import PatchFeatures, normalize, upsample
-from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import PALETTE
-
-Place = tuple[float, float]
-"""(down, across) as shares of the picture's height and width, 0…1."""
-
-SIGNED = ScalarMappable(Normalize(-1, 1), "PuOr_r")
-"""Colours of a cosine similarity: orange for similar, white for 0, purple for opposite."""
-
-COLOURS = [tuple(colour / 255) for colour in PALETTE]
-MARKERS = "osD^v"
-
-
-def patch_at(features: PatchFeatures, place: Place) -> tuple[int, int]:
-    """The (row, column) of the patch whose centre is nearest to a place.
-
-    Raises:
-        ValueError: the place lies outside the picture.
-    """
-    if not all(0 <= share <= 1 for share in place):
-        raise ValueError(f"the place {place} lies outside the picture; give shares of its sides, 0 to 1")
-    overlap = features.patch_size / features.stride
-    nearest = (
-        int(np.clip(np.floor(share * (cells - 1 + overlap) - (overlap - 1) / 2), 0, cells - 1))
-        for share, cells in zip(place, features.grid, strict=True)
-    )
-    row, column = nearest
-    return row, column
-
-
-def patch_box(features: PatchFeatures, patch: tuple[int, int]) -> tuple[float, float, float, float]:
-    """(x, y, width, height) of a patch, in pixels of the picture."""
-    overlap = features.patch_size / features.stride
-    (y, height), (x, width) = (
-        (at * size / (cells - 1 + overlap), overlap * size / (cells - 1 + overlap))
-        for at, size, cells in zip(patch, features.image_size, features.grid, strict=True)
-    )
-    return x, y, width, height
-
-
-def similarity_map(features: PatchFeatures, place: Place, *, centred: bool = True) -> np.ndarray:
-    """The cosine similarity of the patch at a place to all patches, at the picture's size: H×W in −1…1.
-
-    Args:
-        features: of the picture.
-        place: of the patch, (down, across) as shares.
-        centred: subtract the mean over the picture first, as `normalize` does.
-    """
-    row, column = patch_at(features, place)
-    units = normalize(features.values, 1.0) if centred else functional.normalize(features.values, dim=1)
-    similarity = units @ units[row * features.grid[1] + column]
-    return upsample(features.to_map(similarity), features)
+from deepcut_lib.features import PatchFeatures
+from deepcut_lib.lessons.common.figures import (
+    Place,
+    frame_patch,
+    patch_at,
+    patch_box,
+    show_similarity,
+    similarity_map,
+)
+from deepcut_lib.plots.figure import blank, show
+from deepcut_lib.plots.style import COLOURS, MARKERS, ORANGE, SIGNED
 
 
 def toy_figure(picture: np.ndarray, weights: np.ndarray, *, figure: Figure | None = None) -> Figure:
@@ -88,7 +39,7 @@ def toy_figure(picture: np.ndarray, weights: np.ndarray, *, figure: Figure | Non
         )
     for patch in range(4):
         x, y = 2 * (patch % 2) - 0.5, 2 * (patch // 2) - 0.5
-        left.add_patch(Rectangle((x, y), 2, 2, fill=False, edgecolor=COLOURS[1], linewidth=4))
+        left.add_patch(Rectangle((x, y), 2, 2, fill=False, edgecolor=ORANGE, linewidth=4))
         left.text(x + 1, y + 1, str(patch), **_badge())
     image = right.imshow(weights, cmap="viridis", vmin=0, vmax=1)
     for (row, column), weight in np.ndenumerate(weights):
@@ -120,64 +71,13 @@ def patches_figure(
     show(whole, picture)
     for line, (letter, place) in enumerate(places.items()):
         x, y, width, height = patch_box(features, patch_at(features, place))
-        whole.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=COLOURS[1], linewidth=2))
+        whole.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=ORANGE, linewidth=2))
         side = 1 if x < picture.width / 2 else -1
         whole.text(x + width / 2 + side * 36, y + height / 2, letter, **_badge())
         crop = picture.crop((round(x), round(y), round(x + width), round(y + height)))
         axes = figure.add_subplot(grid[line, 1])
         show(axes, crop, interpolation="nearest")
         axes.set_ylabel(letter, fontsize=13, rotation=0, labelpad=14, va="center")
-    return figure
-
-
-def panels_figure(
-    panels: Mapping[str, np.ndarray | Image.Image],
-    *,
-    place: Place | None = None,
-    columns: int = 3,
-    figure: Figure | None = None,
-) -> Figure:
-    """Pictures and similarity maps of one size in rows, under their names.
-
-    Args:
-        panels: by title; H×W×3 colours, or H×W similarities in −1…1.
-        place: to mark in every panel, or None.
-        columns: panels in a row.
-        figure: to draw in.
-    """
-    shown = {title: np.asarray(panel) for title, panel in panels.items()}
-    height, width = next(iter(shown.values())).shape[:2]
-    rows = -(-len(shown) // columns)
-    figure = blank(figure, rows * (WIDTH / columns * height / width * 0.97 + 0.3))
-    figure.set_layout_engine("compressed")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for one in axes.flat[len(shown) :]:
-        one.set_axis_off()
-    for one, (title, panel) in zip(axes.flat, shown.items(), strict=False):
-        if panel.ndim == 2:
-            _show_similarity(one, panel, title)
-        else:
-            show(
-                one, panel, title, interpolation=None if isinstance(panels[title], Image.Image) else "nearest"
-            )
-        if place is not None:
-            for colour, line in (("white", 4), ("black", 2)):
-                one.plot(
-                    place[1] * width,
-                    place[0] * height,
-                    marker="o",
-                    markersize=10,
-                    markerfacecolor="none",
-                    markeredgecolor=colour,
-                    markeredgewidth=line,
-                )
-    if any(panel.ndim == 2 for panel in shown.values()):
-        label = "cosine similarity"
-        if len(shown) < axes.size:  # a free cell has room for it
-            bar = axes.flat[-1].inset_axes((0.08, 0.5, 0.84, 0.1))
-            figure.colorbar(SIGNED, cax=bar, label=label, orientation="horizontal")
-        else:
-            figure.colorbar(SIGNED, ax=axes, label=label, shrink=0.8, aspect=30)
     return figure
 
 
@@ -206,9 +106,9 @@ def similarity_figure(
     figure = blank(figure, 4.2)
     left, right = figure.subplots(1, 2)
     show(left, picture, f"patch in row {row}, column {column} of {h}×{w}")
-    _show_similarity(right, similarity, name or features.backbone)
+    show_similarity(right, similarity, name or features.backbone)
     for axes in (left, right):
-        _frame(axes, patch_box(features, (row, column)))
+        frame_patch(axes, features, (row, column))
     kind = "cosine similarity, centred" if centred else "cosine similarity, not centred"
     figure.colorbar(SIGNED, ax=[left, right], label=kind, location="bottom", shrink=0.6, aspect=40)
     return figure
@@ -245,16 +145,6 @@ def separation_figure(
     return figure
 
 
-def _frame(axes: Axes, box: tuple[float, float, float, float]) -> None:
-    x, y, width, height = box
-    for colour, line in (("white", 4), ("black", 2)):
-        axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour, linewidth=line))
-
-
-def _show_similarity(axes: Axes, similarity: np.ndarray, title: str) -> None:
-    show(axes, similarity, title, cmap=SIGNED.cmap, norm=SIGNED.norm, interpolation="nearest")
-
-
 def _badge() -> dict:
-    box = {"boxstyle": "circle,pad=0.25", "facecolor": COLOURS[1], "edgecolor": "black"}
+    box = {"boxstyle": "circle,pad=0.25", "facecolor": ORANGE, "edgecolor": "black"}
     return {"ha": "center", "va": "center", "fontsize": 11, "color": "black", "bbox": box}

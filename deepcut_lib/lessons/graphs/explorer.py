@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.features import PatchFeatures, normalize
+from deepcut_lib.backbones.remembering import RememberingBackbone
+from deepcut_lib.features import normalize
 from deepcut_lib.graphs import cc_graph, fiedler_vector, ncut_graph
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
@@ -42,22 +43,18 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     """A picture's graph in three views, as the threshold, α and the centring of the features change it.
 
     Args:
-        backbone: gives the features.
+        backbone: gives the features; a `RememberingBackbone` keeps what it knows already.
         pictures: files to choose from.
 
     Raises:
         ImageError: there are none.
     """
     files = by_name(pictures)
-    first = next(iter(files.values()))
-
-    @cache
-    def features_of(picture: Path) -> PatchFeatures:
-        return backbone(picture, cls=False)
+    remembering = RememberingBackbone(backbone)
 
     @cache
     def graph_of(picture: Path, centred: bool) -> tuple[Tensor, np.ndarray]:
-        values = features_of(picture).values.cpu()
+        values = remembering(picture, cls=False).values.cpu()
         if centred:
             values = normalize(values)
         return values, fiedler_vector(ncut_graph(values).affinity)[1]
@@ -67,15 +64,15 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     ) -> None:
         values, vector = graph_of(picture, centred)
         signed, kept = relative_affinities(values, threshold, alpha)
-        graph_view(
-            load_image(picture), features_of(picture), signed, kept, vector, (row, column), figure=figure
-        )
+        shown = load_image(picture)
+        features = remembering(shown, cls=False)
+        graph_view(shown, features, signed, kept, vector, (row, column), figure=figure)
 
     def click(axes: Axes, x: float, y: float) -> dict[str, int]:
         return {"row": round(y), "column": round(x)} if axes.get_label() in ("patch", "degree") else {}
 
     try:
-        h, w = features_of(first).grid
+        h, w = remembering(next(iter(files.values())), cls=False).grid
     except Exception:  # the explorer will show what is wrong with the first picture
         h = w = 0
     controls = {

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -12,76 +11,17 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
-from torch import Tensor
 
 from deepcut_lib.features import PatchFeatures
+from deepcut_lib.lessons.common.figures import Array, as_numpy
 from deepcut_lib.plots.figure import blank, show
-
-SIGNED = "RdBu_r"
-"""Colours of signed affinities: red attracts, blue repels, white is 0."""
-
-ATTRACTS, REPELS = (colormaps[SIGNED](end) for end in (0.9, 0.1))
-"""Colours of single edges, the same red and blue."""
+from deepcut_lib.plots.style import ATTRACTS, REPELS, SIGNED
 
 STRONGEST = 10
 """How many neighbours of a patch are outlined."""
 
 CELLS = 112
 """So many cells at most has a matrix as it is drawn, in each direction."""
-
-Array = np.ndarray | Tensor
-
-
-def four_nodes(
-    affinities: Sequence[Array], titles: Sequence[str], colours: Array, *, figure: Figure | None = None
-) -> Figure:
-    """Graphs of the four patches of a 2×2 picture: an edge's width is its size, its colour its sign.
-
-    Args:
-        affinities: 4×4 matrices, one for each panel; edges of 0 are not drawn.
-        titles: one for each panel.
-        colours: 2×2×3, the picture.
-        figure: to draw in.
-    """
-    figure = blank(figure, 3.2)
-    panels = figure.subplots(1, len(affinities), squeeze=False)[0]
-    largest = max(float(np.abs(_array(one)).max()) for one in affinities)
-    for axes, affinity, title in zip(panels, affinities, titles, strict=True):
-        _four_nodes(axes, _array(affinity), _array(colours).reshape(4, 3), largest)
-        axes.set_title(title, fontsize=11)
-    return figure
-
-
-def _four_nodes(axes: Axes, affinity: np.ndarray, colours: np.ndarray, largest: float) -> None:
-    places = np.array([(0, 1), (1, 1), (0, 0), (1, 0)], float)
-    for i in range(4):
-        for j in range(i + 1, 4):
-            weight = affinity[i, j]
-            if weight == 0:
-                continue
-            colour = ATTRACTS if weight > 0 else REPELS
-            axes.plot(*places[[i, j]].T, color=colour, linewidth=9 * abs(weight) / largest, zorder=1)
-            # the diagonals cross in the middle: their numbers stand a third of the way along
-            at = places[i] + (0.5 if i + j != 3 else 0.33) * (places[j] - places[i])
-            axes.text(
-                at[0],
-                at[1],
-                f"{weight:+.3g}".replace("-", "−"),
-                fontsize=12,
-                ha="center",
-                va="center",
-                bbox=_plate(colour),
-            )
-    for i, (x, y) in enumerate(places):
-        axes.add_patch(Rectangle((x - 0.19, y - 0.19), 0.38, 0.38, color=colours[i], ec="black", zorder=3))
-        axes.text(x, y + 0.05, f"{i}", fontsize=15, weight="bold", ha="center", va="center", zorder=4)
-        axes.text(x, y - 0.1, f"self {affinity[i, i]:.3g}", fontsize=10, ha="center", va="center", zorder=4)
-    axes.set(xlim=(-0.25, 1.25), ylim=(-0.25, 1.25), aspect="equal")
-    axes.axis("off")
-
-
-def _plate(colour: object) -> dict[str, object]:
-    return {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": colour}
 
 
 def graph_on_picture(
@@ -106,7 +46,7 @@ def graph_on_picture(
     figure = blank(figure, 3.4)
     rows, columns = (np.linspace(0, side - 1, nodes + 2).round().astype(int)[1:-1] for side in features.grid)
     chosen = (rows[:, None] * features.grid[1] + columns).ravel()
-    weights = _array(affinity)[np.ix_(chosen, chosen)]
+    weights = as_numpy(affinity)[np.ix_(chosen, chosen)]
     places = np.stack([np.tile(columns, nodes), np.repeat(rows, nodes)], axis=1).astype(float)
     first, second = np.triu_indices(len(chosen), 1)
     for axes, sign, colour, name in zip(
@@ -137,7 +77,7 @@ def affinity_histograms(
     panels = figure.subplots(1, len(affinities), sharex=True, squeeze=False)[0]
     bins = np.linspace(-1, 1, 81)
     for axes, affinity, title in zip(panels, affinities, titles, strict=True):
-        entries = _array(affinity).ravel()
+        entries = as_numpy(affinity).ravel()
         relative = entries / np.abs(entries).max()
         counts, _ = np.histogram(relative, bins)
         share = 100 * counts / len(entries)
@@ -167,11 +107,11 @@ def affinity_matrices(
     """
     figure = blank(figure, 3.3)
     panels = figure.subplots(1, len(affinities), squeeze=False)[0]
-    labels = _array(parts).astype(int)
+    labels = as_numpy(parts).astype(int)
     order = np.argsort(labels, kind="stable")
     ends = np.bincount(labels).cumsum()[:-1]
     for axes, affinity, title in zip(panels, affinities, titles, strict=True):
-        image = _matrix(axes, _array(affinity)[np.ix_(order, order)], ends)
+        image = _matrix(axes, as_numpy(affinity)[np.ix_(order, order)], ends)
         axes.set_title(title, fontsize=11)
     figure.colorbar(image, ax=list(panels), shrink=0.85, label="affinity / largest size")
     return figure
@@ -185,7 +125,7 @@ def _matrix(axes: Axes, ordered: np.ndarray, ends: Sequence[int] | np.ndarray) -
     sums = np.add.reduceat(np.add.reduceat(ordered / largest, starts, axis=0), starts, axis=1)
     means = sums / (widths[:, None] * widths)
     extent = (-0.5, n - 0.5, n - 0.5, -0.5)
-    image = axes.imshow(means, cmap=SIGNED, vmin=-1, vmax=1, extent=extent, interpolation="nearest")
+    image = axes.imshow(means, cmap=SIGNED.cmap, vmin=-1, vmax=1, extent=extent, interpolation="nearest")
     for end in ends:
         axes.axhline(end - 0.5, color="black", linewidth=0.8)
         axes.axvline(end - 0.5, color="black", linewidth=0.8)
@@ -217,8 +157,8 @@ def degree_maps(
     panels = figure.subplots(1, 1 + len(degrees))
     on_grid(panels[0], picture, features)
     panels[0].set_title("picture", fontsize=11)
-    for axes, one, title in zip(panels[1:], degrees, titles, strict=True):
-        image = _degrees(axes, features.to_map(_array(one)), features)
+    for axes, sums, title in zip(panels[1:], degrees, titles, strict=True):
+        image = _degrees(axes, features.to_map(as_numpy(sums)), features)
         axes.set_title(title, fontsize=11)
         ticks = MaxNLocator(4)
         figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.8, ticks=ticks, label="degree")
@@ -230,7 +170,7 @@ def _degrees(axes: Axes, degrees: np.ndarray, features: PatchFeatures) -> AxesIm
     lowest, highest = float(degrees.min()), float(degrees.max())
     if lowest < 0 < highest:
         highest = max(-lowest, highest)
-        return on_grid(axes, degrees, features, cmap=SIGNED, vmin=-highest, vmax=highest)
+        return on_grid(axes, degrees, features, cmap=SIGNED.cmap, vmin=-highest, vmax=highest)
     return on_grid(axes, degrees, features, cmap="viridis", vmin=lowest if lowest < 0 else 0, vmax=highest)
 
 
@@ -260,9 +200,9 @@ def second_vectors(
     ):
         on_grid(above, picture, grid)
         above.set_title(title, fontsize=11)
-        values = grid.to_map(_array(vector))
+        values = grid.to_map(as_numpy(vector))
         largest = float(np.abs(values).max())
-        image = on_grid(below, values / largest, grid, cmap="PuOr", vmin=-1, vmax=1)
+        image = on_grid(below, values / largest, grid, cmap=SIGNED.cmap, vmin=-1, vmax=1)
         if mask is not None:
             below.add_collection(LineCollection(_outline(mask), colors="black", linewidths=1.2))
     bar = figure.colorbar(image, ax=list(panels[1]), shrink=0.8, ticks=[-1, 0, 1])
@@ -311,7 +251,7 @@ def graph_view(
             f"There is no patch in row {row}, column {column}: rows go from 0 to {h - 1}, columns to {w - 1}."
         )
     figure = blank(figure, 3.9)
-    before, after, order = _array(signed), _array(affinity), np.argsort(_array(vector), kind="stable")
+    before, after, order = as_numpy(signed), as_numpy(affinity), np.argsort(as_numpy(vector), kind="stable")
     figure.set_layout_engine("none")  # places of their own: exact, and twice as fast as a computed layout
     panels = {
         name: figure.add_axes((left, 0.24, width, 0.62), label=name)
@@ -320,10 +260,10 @@ def graph_view(
     affinity_bar, degree_bar = (figure.add_axes((left, 0.14, 0.26, 0.03)) for left in (0.2, 0.705))
 
     _neighbours(panels["patch"], picture, features, after, row * w + column)
-    ends = [int((_array(vector) < 0).sum())]
+    ends = [int((as_numpy(vector) < 0).sum())]
     image = _matrix(panels["matrix"], after[np.ix_(order, order)], ends)
     panels["matrix"].set_title("affinities by cluster", fontsize=11)
-    label = "affinity / largest size: red attracts, blue repels"
+    label = "affinity / largest size: orange attracts, purple repels"
     figure.colorbar(image, cax=affinity_bar, orientation="horizontal", label=label)
     degrees = _degrees(panels["degree"], features.to_map(after.sum(1)), features)
     panels["degree"].set_title("degrees", fontsize=11)
@@ -343,7 +283,7 @@ def _neighbours(
     """Row `chosen` of the affinities over the grey picture, with the strongest positive ones outlined."""
     on_grid(axes, _backdrop(picture), features, cmap="gray")
     own = affinity[chosen] / (np.abs(affinity).max() or 1)
-    on_grid(axes, features.to_map(own), features, cmap=SIGNED, vmin=-1, vmax=1, alpha=0.7)
+    on_grid(axes, features.to_map(own), features, cmap=SIGNED.cmap, vmin=-1, vmax=1, alpha=0.7)
     others = np.argsort(-own, kind="stable")
     others = others[(others != chosen) & (own[others] > 0)][:STRONGEST]
     for index, colour, width in [(other, "black", 1.2) for other in others] + [(chosen, "lime", 2.4)]:
@@ -373,7 +313,3 @@ def on_grid(
     (h, w), (height, width) = features.grid, features.image_size
     show(axes, shown, extent=(-0.5, w - 0.5, h - 0.5, -0.5), aspect=(height / h) / (width / w), **options)
     return axes.images[-1]
-
-
-def _array(values: Array) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

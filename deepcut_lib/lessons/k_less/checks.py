@@ -22,10 +22,10 @@ Groups = Sequence[int] | np.ndarray
 
 def groupings(n: int) -> list[list[int]]:
     """All ways to put n things into groups, as lists of group numbers."""
-    found = [[0]]
+    partitions = [[0]]
     for _ in range(n - 1):
-        found = [[*groups, group] for groups in found for group in range(max(groups) + 2)]
-    return found
+        partitions = [[*groups, group] for groups in partitions for group in range(max(groups) + 2)]
+    return partitions
 
 
 def tie_alpha(features: Tensor, first: Groups, second: Groups) -> float:
@@ -66,19 +66,19 @@ def best_groupings(features: Tensor) -> list[tuple[float, list[int]]]:
     heights = -(same @ products.flatten())
     slopes = same.sum(1) * products.max()
     at, current = 0.0, int(np.lexsort((slopes, heights))[0])
-    found = [(inf, every[current])]
+    best = [(inf, every[current])]
     while True:
         flatter = slopes < slopes[current] - 1e-9
         if not flatter.any():
-            return found
+            return best
         crossings = (heights - heights[current]) / (slopes[current] - slopes)
         crossings[~flatter] = inf
         at = float(crossings.min().clamp(min=at))
         if at >= 1:
-            return found
+            return best
         tied = torch.nonzero(crossings <= at + 1e-12).flatten()
         current = int(tied[slopes[tied].argmin()])
-        found.append((1 / at if at else inf, every[current]))
+        best.append((1 / at if at else inf, every[current]))
 
 
 def longest_plateau(alphas: Sequence[float], counts: Sequence[int], most: int) -> int:
@@ -290,9 +290,9 @@ def check_paradox(answer: Any) -> str:
     features = torch.from_numpy(as_array(answer, shape, "F"))
     if not features.abs().max() > 0:
         raise NotYetError("Every affinity is 0 here: give features that are not all zero.")
-    found = best_groupings(features)
-    counts = [len(set(groups)) for _, groups in found]
-    for (_, larger), (alpha, smaller), more, fewer in zip(found, found[1:], counts, counts[1:], strict=False):
+    best = best_groupings(features)
+    counts = [len(set(groups)) for _, groups in best]
+    for (_, larger), (alpha, smaller), more, fewer in zip(best, best[1:], counts, counts[1:], strict=False):
         if more > fewer:
             return (
                 f"As alpha passes {alpha:.2f}, {fewer} groups {smaller} become {more}: {larger}. "

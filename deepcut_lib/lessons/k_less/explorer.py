@@ -114,11 +114,11 @@ def summary(
         alpha: the k sensitivity.
         centred: as for `cluster_vectors`.
     """
-    found = cluster_scores(categories, labels)
+    scores = cluster_scores(categories, labels)
     prepared = prepare_vectors(vectors, centred=centred)
     negative = float(cc_graph(prepared, alpha).negative_share())
-    groups = "1 group" if found.n_clusters == 1 else f"{found.n_clusters} groups"
+    groups = "1 group" if scores.n_clusters == 1 else f"{scores.n_clusters} groups"
     return (
-        f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {found.purity:.2f} · "
-        f"NMI {found.nmi:.2f} · ARI {found.ari:.2f} · {negative:.0%} of W negative"
+        f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {scores.purity:.2f} · "
+        f"NMI {scores.nmi:.2f} · ARI {scores.ari:.2f} · {negative:.0%} of W negative"
     )

@@ -14,7 +14,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from deepcut_lib.images import ImageLike, load_image
 from deepcut_lib.metrics import ClusterScores
 from deepcut_lib.plots.figure import blank
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import COLOURS, PALETTE
 
 THUMBNAIL = 40
 """Side of a thumbnail in pixels, its frame not counted."""
@@ -28,7 +28,7 @@ FRAME, GAP, HEADER, LEGEND = 3, 3, 17, 42
 HEADING_WIDTH = 106
 """Pixels that a group's heading needs, such as "mammal 16/18"."""
 
-COLOURS = dict(
+CATEGORY_COLOURS = dict(
     zip(("bird", "fruit", "mammal", "vehicle", "other"), PALETTE[[0, 1, 2, 3, 8]].tolist(), strict=True)
 )
 """Frames of the categories of the pictures in `data/`."""
@@ -52,9 +52,9 @@ def picture_sheet(thumbnails: Sequence[np.ndarray], *, columns: int, figure: Fig
     rows = -(-len(thumbnails) // columns)
     figure = blank(figure, rows * cell / 100, columns * cell / 100)
     canvas = np.full((rows * cell, columns * cell, 3), 255, np.uint8)
-    for index, one in enumerate(thumbnails):
+    for index, small in enumerate(thumbnails):
         y, x = (place * cell + GAP // 2 for place in divmod(index, columns))
-        canvas[y : y + len(one), x : x + len(one)] = one
+        canvas[y : y + len(small), x : x + len(small)] = small
     _full(figure, canvas)
     return figure
 
@@ -82,7 +82,7 @@ def partition_lines(
     for index, line in enumerate(y):
         if index not in winners:
             axes.plot(x, line, color="0.75", linewidth=1, zorder=1)
-    for colour, index in zip(PALETTE[[0, 5, 2, 3, 1, 4, 7]] / 255, winners, strict=False):
+    for colour, index in zip((COLOURS[i] for i in (0, 5, 2, 3, 1, 4, 7)), winners, strict=False):
         axes.plot(x, y[index], color=colour, linewidth=1.5, zorder=2, label=names[index])
         won = lowest == index
         axes.plot(x[won], y[index][won], color=colour, linewidth=6, solid_capstyle="butt", zorder=3)
@@ -102,7 +102,7 @@ def partition_lines(
 
 def found_over_alpha(
     alphas: Sequence[float],
-    found: Mapping[str, Sequence[int]],
+    counts: Mapping[str, Sequence[int]],
     truth: int,
     *,
     figure: Figure | None = None,
@@ -111,18 +111,18 @@ def found_over_alpha(
 
     Args:
         alphas: rising.
-        found: numbers of groups, one for each alpha, by the method's name.
+        counts: of groups found, one for each alpha, by the method's name.
         truth: the true number.
         figure: to draw in.
     """
     figure = blank(figure, 3.0)
     axes = figure.subplots()
     axes.axhline(truth, color="black", linestyle=":", label=f"true number, {truth}")
-    styles = zip(found.items(), PALETTE[[0, 5, 2, 3]] / 255, ("o-", "s--", "^-.", "v:"), strict=False)
-    for (name, counts), colour, style in styles:
-        axes.plot(alphas, counts, style, color=colour, markersize=6, label=name)
+    styles = zip((COLOURS[i] for i in (0, 5, 2, 3)), ("o-", "s--", "^-.", "v:"), strict=True)
+    for (method, numbers), (colour, style) in zip(counts.items(), styles, strict=False):
+        axes.plot(alphas, numbers, style, color=colour, markersize=6, label=method)
     axes.set_yscale("log")
-    top = max(max(counts) for counts in found.values())
+    top = max(max(numbers) for numbers in counts.values())
     ticks = [tick for tick in (1, 2, 3, 4, 5, 7, 10, 20, 40, 80, 160) if tick <= 1.3 * top]
     axes.yaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
     axes.set_yticklabels([str(tick) for tick in ticks])
@@ -152,19 +152,20 @@ def sweep_figure(
     figure = blank(figure, 3.1)
     number, quality, share = figure.subplots(1, 3)
     number.axhline(classes, color="black", linestyle=":", label=f"categories: {classes}")
-    number.plot(alphas, [one.n_clusters for one in scores], "o-", color=PALETTE[0] / 255, label="found")
-    number.set_ylim(0, max(max(one.n_clusters for one in scores), classes) + 1)
+    counts = [of_alpha.n_clusters for of_alpha in scores]
+    number.plot(alphas, counts, "o-", color=COLOURS[0], label="found")
+    number.set_ylim(0, max(*counts, classes) + 1)
     number.set_title("groups", fontsize=11)
     number.legend(fontsize=10)
     columns = (("purity", "o-", 5), ("nmi", "s--", 2), ("ari", "^-.", 3))
     for name, style, colour in columns:
-        values = [getattr(one, name) for one in scores]
+        values = [getattr(of_alpha, name) for of_alpha in scores]
         label = name if name == "purity" else name.upper()
-        quality.plot(alphas, values, style, color=PALETTE[colour] / 255, label=label)
+        quality.plot(alphas, values, style, color=COLOURS[colour], label=label)
     quality.set_ylim(0, 1.02)
     quality.set_title("scores", fontsize=11)
     quality.legend(fontsize=10, loc="lower right")
-    share.plot(alphas, np.asarray(negative) * 100, "o-", color=PALETTE[7] / 255)
+    share.plot(alphas, np.asarray(negative) * 100, "o-", color=COLOURS[7])
     share.set_ylim(0, 102)
     share.set_title("negative share of W [%]", fontsize=11)
     for axes in (number, quality, share):
@@ -245,15 +246,15 @@ def groups_figure(
 
 def _common_first(truth: np.ndarray, labels: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
     """Each group's commonest class and its members, that class's first; the largest group first."""
-    found = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     names = []
-    for position, group in enumerate(found):
+    for position, group in enumerate(groups):
         present, counts = np.unique(truth[group], return_counts=True)
         names.append(str(present[counts.argmax()]))
         order = np.lexsort((truth[group], truth[group] != names[-1]))
-        found[position] = group[order]
-    order = np.argsort([-len(group) for group in found], kind="stable")
-    return [names[i] for i in order], [found[i] for i in order]
+        groups[position] = group[order]
+    order = np.argsort([-len(group) for group in groups], kind="stable")
+    return [names[i] for i in order], [groups[i] for i in order]
 
 
 def _arranged(
@@ -284,7 +285,8 @@ def _arranged(
 def _frame_colours(classes: np.ndarray) -> dict[str, list[int]]:
     """A colour for each class that occurs: that of `data/`'s category, else the palette's next."""
     spare = iter(PALETTE[[0, 1, 2, 3, 4, 5, 6, 7, 8] * (1 + len(np.unique(classes)) // 9)].tolist())
-    return {str(name): COLOURS[name] if name in COLOURS else next(spare) for name in np.unique(classes)}
+    known = CATEGORY_COLOURS
+    return {str(name): known[name] if name in known else next(spare) for name in np.unique(classes)}
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:

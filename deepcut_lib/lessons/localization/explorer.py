@@ -15,8 +15,7 @@ from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.pictures import MaskedPictures
 from deepcut_lib.lessons.localization.figures import localization_figure
 from deepcut_lib.localization import localize
-from deepcut_lib.masks import read_mask
-from deepcut_lib.metrics import Box, box_of
+from deepcut_lib.metrics import box_of
 
 RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "more than two edges (paper)": paper_rule,
@@ -33,19 +32,6 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 """Options of `localize` by name."""
 
 
-def true_box(mask: Path) -> Box:
-    """The box round everything that a mask's file holds, the far edges exclusive.
-
-    Raises:
-        ImageError: the mask cannot be read.
-        ValueError: the mask is empty.
-    """
-    box = box_of(read_mask(mask))
-    if box is None:
-        raise ValueError(f"{mask}: the mask is empty, so there is no true box")
-    return box
-
-
 def explore_localization(data: Path, backbone: Backbone) -> Explorer:
     """Choose a picture, an objective, a border rule and a seed; see the edges counted, the box and its IoU.
 
@@ -57,14 +43,13 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
     Raises:
         ImageError: there is no such folder, or it holds no picture.
     """
-    remembering = backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
-    read = MaskedPictures(data)
+    read, remembering = MaskedPictures(data), RememberingBackbone(backbone)
 
     def draw(*, figure: Figure, picture: str, objective: str, rule: str, seed: int) -> Figure:
         figure.clear()
         shown, truth = read(picture)
-        found = localize(shown, backbone=remembering, random_state=seed, **OBJECTIVES[objective])
-        labels = found.segmentation.labels
+        options = OBJECTIVES[objective]
+        labels = localize(shown, backbone=remembering, random_state=seed, **options).segmentation.labels
         background = RULES[rule](labels)
         box = foreground_box(~background[labels], (shown.height, shown.width))
         true = None if truth is None else box_of(truth)

@@ -1,4 +1,7 @@
-"""Figures of lesson 4: clusters and the picture's edges, boxes, their overlap, and a rival's eigenvector."""
+"""Figures of lesson 4: clusters and the picture's edges, boxes, their overlap, and a rival's eigenvector.
+
+Boxes that were found are solid and orange, true ones dashed and blue.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +16,9 @@ from PIL.Image import Image
 from deepcut_lib.foreground import border_share, touched_edges
 from deepcut_lib.metrics import Box, box_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import BLUE, COLOURS, FOUND, GREEN, PALETTE, SIGNED, TRUE
 from deepcut_lib.segmentation import Segmentation
 
-COLOURS = PALETTE / 255
-FOUND, TRUE = COLOURS[0], COLOURS[1]
-GREY = (0.85, 0.85, 0.85)
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -58,8 +58,8 @@ def rules_figure(
     for column, (name, labels) in enumerate(maps.items()):
         _show_cells(axes[0, column], labels, np.ones(labels.shape, bool))
         axes[0, column].set_title(name, fontsize=11)
-        for row, found in enumerate(backgrounds.values(), start=1):
-            _show_cells(axes[row, column], labels, ~found[column][labels])
+        for row, background in enumerate(backgrounds.values(), start=1):
+            _show_cells(axes[row, column], labels, ~background[column][labels])
     for row, name in enumerate(("clusters", *backgrounds)):
         axes[row, 0].set_ylabel(name, fontsize=10, rotation=0, ha="right", va="center")
     return figure
@@ -80,7 +80,7 @@ def overlap_figure(first: Box, second: Box, *, figure: Figure | None = None) -> 
     for canvas, (x1, y1, x2, y2) in zip(painted, (first, second), strict=True):
         canvas[y1:y2, x1:x2] = 1
     kinds = painted[0] + 2 * painted[1]
-    paints = ["white", COLOURS[4], COLOURS[6], COLOURS[2]]
+    paints = [(1.0, 1.0, 1.0), COLOURS[4], COLOURS[6], GREEN]
     axes.imshow(kinds, ListedColormap(paints), vmin=0, vmax=3, extent=(0, width, height, 0))
     axes.set_xticks(range(width + 1))
     axes.set_yticks(range(height + 1))
@@ -120,12 +120,12 @@ def boxes_figure(
     tallest = max(picture.height / picture.width for picture in pictures.values())
     figure = blank(figure, 0.4 + rows * (0.4 + tallest * (WIDTH / columns - 0.1)))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for one in axes[len(pictures) :]:
-        one.set_axis_off()
-    for one, (name, picture) in zip(axes, pictures.items(), strict=False):
+    for empty in axes[len(pictures) :]:
+        empty.set_axis_off()
+    for panel, (name, picture) in zip(axes, pictures.items(), strict=False):
         truth = truths.get(name)
-        show(one, picture, name if truth is None else f"{name}\nIoU {box_iou(boxes[name], truth):.2f}")
-        _draw_boxes(one, boxes[name], truth)
+        show(panel, picture, name if truth is None else f"{name}\nIoU {box_iou(boxes[name], truth):.2f}")
+        _draw_boxes(panel, boxes[name], truth)
     _legend(figure, axes[0])
     return figure
 
@@ -140,7 +140,7 @@ def curves_figure(ious: Mapping[str, np.ndarray], *, figure: Figure | None = Non
     figure = blank(figure, 3.6)
     axes = figure.subplots()
     thresholds = np.linspace(0, 1, 201)
-    colours = COLOURS[[0, 5, 2, 3, 7]]
+    colours = [COLOURS[i] for i in (0, 5, 2, 3, 7)]
     for (name, values), colour, line in zip(ious.items(), colours, LINES, strict=False):
         reached = [(values >= threshold).mean() for threshold in thresholds]
         axes.plot(thresholds, reached, color=colour, linestyle=line, linewidth=2.5, label=name)
@@ -156,7 +156,7 @@ def curves_figure(ious: Mapping[str, np.ndarray], *, figure: Figure | None = Non
 
 def failures_figure(
     pictures: Mapping[str, Image],
-    found: Mapping[str, Segmentation],
+    segmentations: Mapping[str, Segmentation],
     truths: Mapping[str, Box],
     *,
     figure: Figure | None = None,
@@ -165,25 +165,26 @@ def failures_figure(
 
     Args:
         pictures: by name.
-        found: their segmentations.
+        segmentations: what was found in each.
         truths: their true boxes.
         figure: to draw in.
     """
     figure = blank(figure, 3.9)
     axes = figure.subplots(2, len(pictures), squeeze=False)
     for column, (name, picture) in enumerate(pictures.items()):
-        one = found[name]
-        show(axes[0, column], picture, f"{name}\nIoU {box_iou(one.box, truths[name]):.2f}")
-        _draw_boxes(axes[0, column], one.box, truths[name])
-        _show_labels(axes[1, column], one.labels, picture, "")
-        edges, share = touched_edges(one.labels), border_share(one.labels)
+        segmentation = segmentations[name]
+        box, labels, background = segmentation.box, segmentation.labels, segmentation.background
+        show(axes[0, column], picture, f"{name}\nIoU {box_iou(box, truths[name]):.2f}")
+        _draw_boxes(axes[0, column], box, truths[name])
+        _show_labels(axes[1, column], labels, picture, "")
+        edges, share = touched_edges(labels), border_share(labels)
         handles = [
             Patch(
                 facecolor=_colour(k),
                 edgecolor="black",
-                label=f"edges {edges[k]}, {share[k]:.0%}: {'back' if one.background[k] else 'FORE'}",
+                label=f"edges {edges[k]}, {share[k]:.0%}: {'back' if background[k] else 'FORE'}",
             )
-            for k in np.unique(one.labels)
+            for k in np.unique(labels)
         ]
         axes[1, column].legend(
             handles=handles,
@@ -200,7 +201,7 @@ def failures_figure(
 
 def rivals_figure(
     pictures: Mapping[str, Image],
-    found: Mapping[str, Mapping[str, tuple[np.ndarray, Box]]],
+    answers: Mapping[str, Mapping[str, tuple[np.ndarray, Box]]],
     truths: Mapping[str, Box],
     *,
     figure: Figure | None = None,
@@ -209,25 +210,25 @@ def rivals_figure(
 
     Args:
         pictures: by name.
-        found: for each picture's name, by method: an h×w map and a box. Whole numbers are clusters; others
+        answers: for each picture's name, by method: an h×w map and a box. Whole numbers are clusters; others
             are signed, and drawn around zero.
         truths: the true boxes, by picture's name.
         figure: to draw in.
     """
-    methods = list(next(iter(found.values())))
+    methods = list(next(iter(answers.values())))
     figure = blank(figure, 0.4 + 1.8 * len(pictures))
     axes = figure.subplots(len(pictures), 1 + len(methods), squeeze=False)
     for row, (name, picture) in zip(axes, pictures.items(), strict=True):
         show(row[0], picture, name)
         _draw_boxes(row[0], None, truths[name])
-        for one, method in zip(row[1:], methods, strict=True):
-            per_patch, box = found[name][method]
+        for panel, method in zip(row[1:], methods, strict=True):
+            per_patch, box = answers[name][method]
             title = f"{method}\nIoU {box_iou(box, truths[name]):.2f}"
             if np.issubdtype(per_patch.dtype, np.integer):
-                _show_labels(one, per_patch, picture, title)
+                _show_labels(panel, per_patch, picture, title)
             else:
-                _show_signed(figure, one, per_patch, picture, title)
-            _draw_boxes(one, box, truths[name])
+                _show_signed(figure, panel, per_patch, picture, title)
+            _draw_boxes(panel, box, truths[name])
     _legend(figure, axes[0, 1])
     return figure
 
@@ -254,7 +255,7 @@ def duel_figure(
     axes.axline((0, 0), slope=1, color="0.6", linewidth=1)
     for draw in (axes.axvline, axes.axhline):
         draw(0.5, color="0.6", linewidth=1, linestyle="--")
-    axes.scatter(ours, theirs, s=28, color=COLOURS[0], alpha=0.8, edgecolor="white")
+    axes.scatter(ours, theirs, s=28, color=BLUE, alpha=0.8, edgecolor="white")
     for name, i in marked.items():
         axes.scatter(ours[i], theirs[i], s=80, facecolor="none", edgecolor=COLOURS[5], linewidth=2)
         right = ours[i] > 0.6
@@ -340,8 +341,7 @@ def _edge_table(axes: Axes, labels: np.ndarray, background: np.ndarray) -> None:
 
 
 def _colour(cluster: int) -> tuple[float, float, float]:
-    red, green, blue = COLOURS[cluster % len(COLOURS)]
-    return (float(red), float(green), float(blue))
+    return COLOURS[cluster % len(COLOURS)]
 
 
 def _extent(picture: Image) -> tuple[float, float, float, float]:
@@ -354,7 +354,7 @@ def _show_labels(axes: Axes, labels: np.ndarray, picture: Image, title: str) -> 
 
 def _show_signed(figure: Figure, axes: Axes, values: np.ndarray, picture: Image, title: str) -> None:
     top = float(np.abs(values).max()) or 1.0
-    show(axes, values, title, cmap="PuOr_r", vmin=-top, vmax=top, extent=_extent(picture))
+    show(axes, values, title, cmap=SIGNED.cmap, vmin=-top, vmax=top, extent=_extent(picture))
     bar = figure.colorbar(axes.images[0], ax=axes, fraction=0.05, ticks=[-top, 0, top], format="%.3g")
     bar.set_label("v − its mean", fontsize=10)
 
@@ -362,7 +362,7 @@ def _show_signed(figure: Figure, axes: Axes, values: np.ndarray, picture: Image,
 def _show_cells(axes: Axes, labels: np.ndarray, kept: np.ndarray) -> None:
     """Clusters as numbered cells; those that are not kept are grey."""
     height, width = labels.shape
-    shown = np.where(kept[..., None], COLOURS[labels % len(COLOURS)], GREY)
+    shown = np.where(kept[..., None], PALETTE[labels % len(PALETTE)] / 255, 0.85)
     show(axes, shown, extent=(0, width, height, 0))
     for (y, x), k in np.ndenumerate(labels):
         dark = kept[y, x] and shown[y, x].mean() <= 0.4
@@ -377,11 +377,11 @@ def _show_cells(axes: Axes, labels: np.ndarray, kept: np.ndarray) -> None:
         )
 
 
-def _draw_boxes(axes: Axes, found: Box | None, truth: Box | None) -> None:
-    for box, colour, line, name in ((truth, TRUE, "--", "true box"), (found, FOUND, "-", "found box")):
-        if box is None:
+def _draw_boxes(axes: Axes, box: Box | None, truth: Box | None) -> None:
+    for corners, colour, line, name in ((truth, TRUE, "--", "true box"), (box, FOUND, "-", "found box")):
+        if corners is None:
             continue
-        x1, y1, x2, y2 = box
+        x1, y1, x2, y2 = corners
         axes.add_patch(
             Rectangle(
                 (x1, y1),

@@ -201,12 +201,12 @@ def check_own_loss(function: Any) -> str:
     groups = torch.eye(3, 6).repeat_interleave(torch.tensor([6, 12, 24]), 0) * 8
     blobs = groups + 0.3 * torch.randn(42, 6, generator=generator)
     estimator = DeepCut(3, objective=function, epochs=60, learning_rate=5e-3, n_init=4)
-    found = torch.from_numpy(call(lambda: estimator.fit(blobs).labels_))
-    cut = normalized_cut(ncut_graph(blobs), found)
+    labels = torch.from_numpy(call(lambda: estimator.fit(blobs).labels_))
+    cut = normalized_cut(ncut_graph(blobs), labels)
     return (
         f"It is the N-cut for hard assignments, 2 for an empty solution of three clusters, and its "
         f"gradient arrives: with it, DeepCut cut 42 points in groups of 6, 12 and 24 into sizes "
-        f"{sorted(found.bincount().tolist())}, N-cut {cut:.2f}."
+        f"{sorted(labels.bincount().tolist())}, N-cut {cut:.2f}."
     )
 
 

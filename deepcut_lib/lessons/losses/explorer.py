@@ -1,7 +1,7 @@
 """Explorer of lesson 3: the assignments as they form, epoch by epoch."""
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from ipywidgets import Dropdown, FloatText, IntSlider, IntText, Play, link
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
-from deepcut_lib.features import PatchFeatures
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
@@ -71,7 +70,8 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
     """Play through the epochs of one picture, and change what is optimised.
 
     Args:
-        backbone: gives the features; its recipe says whether they are centred, and the learning rate.
+        backbone: gives the features; its recipe says whether they are centred, and the learning rate. A
+            `RememberingBackbone` keeps what it knows already.
         paths: the pictures to choose from.
 
     Raises:
@@ -79,15 +79,7 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
     """
     files = by_name(paths)
     titles = {path: name.replace("$", r"\$") for name, path in files.items()}  # or they would be formulas
-    recipe = backbone.recipe
-
-    @cache
-    def seen(path: Path) -> tuple[Image.Image, PatchFeatures, Tensor]:
-        picture = load_image(path)
-        features = backbone(picture, cls=False)
-        values = recipe.prepare(features.values)
-        picture.thumbnail((320, 320))
-        return picture, features, values.cpu()
+    remembering, recipe = RememberingBackbone(backbone), backbone.recipe
 
     @lru_cache(maxsize=24)
     def solved(
@@ -100,7 +92,8 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
             epochs=EPOCHS,
             learning_rate=recipe.learning_rate,
         )
-        return training_history(seen(path)[2], estimator, seed)
+        values = recipe.prepare(remembering(path, cls=False).values)
+        return training_history(values.cpu(), estimator, seed)
 
     def draw(
         picture: Path,
@@ -112,7 +105,9 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
         *,
         figure: Figure,
     ) -> Figure:
-        shown, features, _ = seen(picture)
+        shown = load_image(picture)
+        features = remembering(shown, cls=False)
+        shown.thumbnail((320, 320))
         history, curves = solved(picture, objective, clusters, alpha, seed)
         settings = (
             f"CC, at most {clusters} clusters, alpha {alpha:g}"

@@ -7,14 +7,9 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from deepcut_lib.plots.figure import blank, show
-from deepcut_lib.plots.style import PALETTE
-
-COLOURS = np.vstack([PALETTE[:9], (130, 70, 20)]) / 255
-"""The palette with brown in place of white, which stands for undecided here."""
-
-BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
-GREY = COLOURS[8]
+from deepcut_lib.lessons.common.figures import colours_by_size
+from deepcut_lib.plots.figure import WIDTH, blank, show
+from deepcut_lib.plots.style import BLUE, GREEN, GREY, ON_WHITE, ORANGE
 
 
 def step_figure(
@@ -125,31 +120,6 @@ def surface_figure(surfaces: Mapping[str, ArrayLike], *, figure: Figure | None =
     return figure
 
 
-def points_figure(
-    points: ArrayLike, labels: Mapping[str, np.ndarray], *, figure: Figure | None = None
-) -> Figure:
-    """The same points in the plane under several clusterings.
-
-    Args:
-        points: n×2.
-        labels: (n,) clusters by title.
-        figure: to draw in.
-    """
-    figure = blank(figure, 2.7)
-    x, y = np.asarray(points).T
-    for axes, (title, clusters) in zip(
-        figure.subplots(1, len(labels), sharey=True, squeeze=False)[0], labels.items(), strict=True
-    ):
-        axes.scatter(
-            x, y, s=14, color=COLOURS[np.unique(clusters, return_inverse=True)[1]], edgecolor="black", lw=0.3
-        )
-        axes.set_aspect("equal")
-        axes.set_xlabel("feature 1")
-        axes.set_title(title, fontsize=11)
-    figure.axes[0].set_ylabel("feature 2")
-    return figure
-
-
 def alpha_figure(
     alphas: Sequence[float],
     maps: Sequence[np.ndarray],
@@ -167,10 +137,10 @@ def alpha_figure(
     """
     figure = blank(figure, 2.8)
     bars, *panels = figure.subplots(1, 1 + len(shown), width_ratios=[1.3, *[1.0] * len(shown)])
-    for x, found in enumerate(maps):
-        sizes = np.sort(np.unique(found, return_counts=True)[1])[::-1] / found.size
+    for x, labels in enumerate(maps):
+        sizes = np.sort(np.unique(labels, return_counts=True)[1])[::-1] / labels.size
         bottom = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        bars.bar(x, sizes, bottom=bottom, color=COLOURS[: len(sizes)], edgecolor="black", linewidth=0.6)
+        bars.bar(x, sizes, bottom=bottom, color=ON_WHITE[: len(sizes)], edgecolor="black", linewidth=0.6)
         bars.text(x, 1.02, str(len(sizes)), ha="center", fontsize=11)
     bars.set_xticks(range(len(alphas)), [f"{alpha:g}" for alpha in alphas])
     bars.set_ylim(0, 1.12)
@@ -178,16 +148,8 @@ def alpha_figure(
     bars.set_ylabel("share of the patches")
     bars.set_title("clusters found, and their sizes", fontsize=11)
     for axes, alpha in zip(panels, shown, strict=True):
-        show(axes, by_size(maps[list(alphas).index(alpha)]), f"alpha {alpha:g}")
+        show(axes, colours_by_size(maps[list(alphas).index(alpha)]), f"alpha {alpha:g}")
     return figure
-
-
-def by_size(labels: np.ndarray) -> np.ndarray:
-    """h×w labels as h×w×3 colours in 0…1, the largest cluster in the palette's first."""
-    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    rank = np.empty(len(sizes), int)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    return COLOURS[rank[inverse].reshape(labels.shape)]
 
 
 def certainty(assignment: np.ndarray) -> np.ndarray:
@@ -202,7 +164,7 @@ def certainty(assignment: np.ndarray) -> np.ndarray:
     clusters = assignment.shape[-1]
     lead = (assignment.max(-1) * clusters - 1) / max(clusters - 1, 1)
     strength = np.clip(lead, 0, 1)[..., None]
-    return np.clip(strength * COLOURS[assignment.argmax(-1)] + (1 - strength), 0, 1)
+    return np.clip(strength * ON_WHITE[assignment.argmax(-1)] + (1 - strength), 0, 1)
 
 
 def epochs_figure(
@@ -215,11 +177,11 @@ def epochs_figure(
         maps: h×w×K assignments by title.
         figure: to draw in.
     """
-    figure = blank(figure, 8.4 / (len(maps) + 1) + 0.4)
+    figure = blank(figure, WIDTH / (len(maps) + 1) + 0.4)
     axes = figure.subplots(1, len(maps) + 1)
     show(axes[0], picture, "picture")
-    for one, (title, assignment) in zip(axes[1:], maps.items(), strict=True):
-        show(one, certainty(assignment), title)
+    for panel, (title, assignment) in zip(axes[1:], maps.items(), strict=True):
+        show(panel, certainty(assignment), title)
     return figure
 
 
@@ -251,7 +213,7 @@ def training_figure(
     show(bottom, certainty(assignment), "leading cluster")
     _cluster_maps(middle, assignment)
     axes = right.subplots()
-    for (name, values), colour in zip(curves.items(), (COLOURS[7], BLUE, ORANGE), strict=False):
+    for (name, values), colour in zip(curves.items(), (ON_WHITE[7], BLUE, ORANGE), strict=False):
         axes.plot(values, color=colour, label=name)
         axes.plot(epoch, np.asarray(values)[epoch], "o", color=colour)
     axes.axvline(epoch, color=GREY, zorder=0)
@@ -267,12 +229,12 @@ def _cluster_maps(panel: SubFigure, assignment: np.ndarray) -> None:
     columns = {1: 1, 2: 1, 3: 2, 4: 2}.get(clusters, 3 if clusters < 10 else 4)
     axes = panel.subplots(-(-clusters // columns), columns, squeeze=False).ravel()
     patches = np.bincount(assignment.argmax(-1).ravel(), minlength=clusters)
-    for k, one in enumerate(axes):
+    for k, cluster in enumerate(axes):
         if k >= clusters:
-            one.set_axis_off()
+            cluster.set_axis_off()
             continue
-        show(one, assignment[..., k], f"{k + 1}: {patches[k]}", vmin=0, vmax=1, cmap="viridis")
-        for spine in one.spines.values():
-            spine.set(color=COLOURS[k], linewidth=3)
+        show(cluster, assignment[..., k], f"{k + 1}: {patches[k]}", vmin=0, vmax=1, cmap="viridis")
+        for spine in cluster.spines.values():
+            spine.set(color=ON_WHITE[k], linewidth=3)
     bar = panel.colorbar(axes[0].images[0], ax=list(axes), location="bottom", shrink=0.8, aspect=30)
     bar.set_label("share in cluster (number: patches it leads)")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer, sized
@@ -39,24 +40,24 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     files = by_name(pictures[:SHOWN])
     names = list(files)
     recipe = backbone.recipe
+    remembering = RememberingBackbone(backbone)
 
     @cache
     def shown() -> list[Image.Image]:
         return [load_image(path) for path in files.values()]
 
-    @cache
     def features() -> list[PatchFeatures]:
-        return [backbone(picture, cls=False) for picture in shown()]
+        return [remembering(picture, cls=False) for picture in shown()]
 
     @cache
     def foregrounds() -> list[np.ndarray]:
-        return [found.foreground for found in cut(features(), recipe=recipe)]
+        return [segmentation.foreground for segmentation in cut(features(), recipe=recipe)]
 
     @cache
-    def found(k: int, mode: Mode, two_stage: bool) -> list[Parts]:
+    def parts_of_all(k: int, mode: Mode, two_stage: bool) -> list[Parts]:
         if two_stage:
             return find_parts(features(), foregrounds(), k, mode=mode, recipe=recipe)
-        everything = [np.ones(one.grid, bool) for one in features()]
+        everything = [np.ones(of_picture.grid, bool) for of_picture in features()]
         return find_parts(
             features(),
             everything,
@@ -68,7 +69,7 @@ def explore_parts(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
         )
 
     def draw(*, figure: Figure, k: int, mode: Mode, two_stage: bool, picture: int) -> Figure:
-        parts = found(k, mode, two_stage)
+        parts = parts_of_all(k, mode, two_stage)
         return parts_view(shown(), parts, names, picture, label_agreement(parts), figure=figure)
 
     def click(axes: Axes, _x: float, _y: float) -> dict[str, int]:

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from deepcut_lib.parts import Agreement, Parts, chance_level
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import COLOURS, PALETTE
 
-COLOURS = [tuple(colour / 255) for colour in PALETTE]
 POINTS = ("head", "tail", "foot")
 """What is marked on birds, in the order of `Points`."""
 
@@ -65,15 +64,13 @@ def parts_figure(
     rows = -(-len(pictures) // columns)
     tallest = max(picture.height / picture.width for picture in pictures)
     figure = blank(figure, 0.4 + rows * (0.3 + WIDTH / columns * min(tallest, 0.9)))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for one in axes.flat[len(pictures) :]:
-        one.set_axis_off()
-    for index, (one, picture, found, title) in enumerate(
-        zip(axes.flat, pictures, parts, titles, strict=False)
-    ):
-        _show_parts(one, picture, found, title)
+    places = figure.subplots(rows, columns, squeeze=False)
+    for empty in places.flat[len(pictures) :]:
+        empty.set_axis_off()
+    for index, (axes, picture, title) in enumerate(zip(places.flat, pictures, titles, strict=False)):
+        show(axes, coloured(picture, parts[index]), title)
         if points is not None:
-            _mark(one, points[index])
+            _mark(axes, points[index])
     handles = _legend(parts)
     if points is not None:
         handles += [
@@ -86,7 +83,7 @@ def parts_figure(
 
 def modes_figure(
     pictures: Sequence[Image.Image],
-    found: Mapping[str, Sequence[Parts]],
+    parts: Mapping[str, Sequence[Parts]],
     names: Sequence[str],
     *,
     figure: Figure | None = None,
@@ -95,11 +92,11 @@ def modes_figure(
 
     Args:
         pictures: the pictures.
-        found: the parts of each picture, by the column's title.
+        parts: of each picture, by the column's title.
         names: of the pictures.
         figure: to draw in.
     """
-    columns = 1 + len(found)
+    columns = 1 + len(parts)
     tallest = [min(picture.height / picture.width, 1.0) for picture in pictures]
     figure = blank(figure, 0.7 + WIDTH / columns * sum(tallest))
     axes = figure.subplots(len(pictures), columns, squeeze=False, height_ratios=tallest)
@@ -108,12 +105,12 @@ def modes_figure(
         shown.thumbnail((200, 200))
         show(row[0], shown)
         row[0].set_ylabel(name, fontsize=11)
-    for column, (title, parts) in enumerate(found.items(), start=1):
-        for one, picture, its in zip(axes[:, column], pictures, parts, strict=True):
-            _show_parts(one, picture, its, "")
+    for column, (title, of_column) in enumerate(parts.items(), start=1):
+        for place, picture, of_picture in zip(axes[:, column], pictures, of_column, strict=True):
+            show(place, coloured(picture, of_picture))
         axes[0, column].set_title(title, fontsize=11)
     axes[0, 0].set_title("picture", fontsize=11)
-    handles = _legend([one for parts in found.values() for one in parts])
+    handles = _legend([of_picture for of_column in parts.values() for of_picture in of_column])
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=11)
     return figure
 
@@ -141,17 +138,17 @@ def twins_figure(
     plane = np.stack(np.meshgrid(grid, grid), axis=-1) @ np.asarray(classifier)
     pale = ListedColormap([0.35 * np.array(colour) + 0.65 for colour in COLOURS[:2]])
     extent = (-1.4, 1.4, -1.4, 1.4)
-    for one, values, belong, title in zip(panels, features, heads, titles, strict=True):
-        one.imshow(plane.argmax(-1), extent=extent, origin="lower", cmap=pale, vmin=0, vmax=1)
+    for axes, values, belong, title in zip(panels, features, heads, titles, strict=True):
+        axes.imshow(plane.argmax(-1), extent=extent, origin="lower", cmap=pale, vmin=0, vmax=1)
         for index, ((x, y), head) in enumerate(zip(values.tolist(), belong, strict=True)):
-            one.plot([0, x], [0, y], color="0.35", linewidth=1)
-            one.plot(x, y, "^" if head else "o", color="black", markersize=9 if head else 7)
+            axes.plot([0, x], [0, y], color="0.35", linewidth=1)
+            axes.plot(x, y, "^" if head else "o", color="black", markersize=9 if head else 7)
             out = 1 + 0.17 / float(np.hypot(x, y))
-            one.text(x * out, y * out, str(index), ha="center", va="center", fontsize=11)
-        one.set_title(title, fontsize=11)
-        one.set_xlabel("channel 0", fontsize=11)
-        one.set_xticks([-1, 0, 1])
-        one.set_yticks([-1, 0, 1])
+            axes.text(x * out, y * out, str(index), ha="center", va="center", fontsize=11)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("channel 0", fontsize=11)
+        axes.set_xticks([-1, 0, 1])
+        axes.set_yticks([-1, 0, 1])
     panels[0].set_ylabel("channel 1", fontsize=11)
     handles = [
         Line2D([], [], color="black", marker="^", linestyle="none", label="patch of a head"),
@@ -174,18 +171,18 @@ def agreement_figure(
     """
     figure = blank(figure, 2.6)
     panels = figure.subplots(1, len(measured), sharex=True, sharey=True, squeeze=False)[0]
-    for one, (title, rows) in zip(panels, measured.items(), strict=True):
+    for axes, (title, rows) in zip(panels, measured.items(), strict=True):
         for at, (agreement, chance) in enumerate(rows.values()):
-            one.hlines(at, agreement.as_named, agreement.renamed, color="0.7", linewidth=2, zorder=1)
-            one.plot(chance, at, "|", color="black", markersize=20, markeredgewidth=2.5)
-            one.plot(
+            axes.hlines(at, agreement.as_named, agreement.renamed, color="0.7", linewidth=2, zorder=1)
+            axes.plot(chance, at, "|", color="black", markersize=20, markeredgewidth=2.5)
+            axes.plot(
                 agreement.renamed, at, "D", color=COLOURS[1], markersize=11, markeredgecolor="black", zorder=3
             )
-            one.plot(agreement.as_named, at, "o", color=COLOURS[0], markersize=8, zorder=4)
-        one.set_title(title, fontsize=11)
-        one.set_yticks(range(len(rows)), list(rows), fontsize=11)
-        one.set_xlabel("share of matched patches", fontsize=11)
-        one.grid(axis="x", alpha=0.3)
+            axes.plot(agreement.as_named, at, "o", color=COLOURS[0], markersize=8, zorder=4)
+        axes.set_title(title, fontsize=11)
+        axes.set_yticks(range(len(rows)), list(rows), fontsize=11)
+        axes.set_xlabel("share of matched patches", fontsize=11)
+        axes.grid(axis="x", alpha=0.3)
     panels[0].set_xlim(0, 1.05)
     panels[0].set_ylim(len(next(iter(measured.values()))) - 0.5, -0.5)
     handles = [
@@ -208,7 +205,7 @@ def agreement_figure(
     return figure
 
 
-def points_figure(counts: Mapping[str, np.ndarray], *, figure: Figure | None = None) -> Figure:
+def keypoints_figure(counts: Mapping[str, np.ndarray], *, figure: Figure | None = None) -> Figure:
     """Into which part heads, tails and feet fall.
 
     Args:
@@ -217,16 +214,16 @@ def points_figure(counts: Mapping[str, np.ndarray], *, figure: Figure | None = N
     """
     figure = blank(figure, 2.3)
     panels = figure.subplots(1, len(counts), squeeze=False)[0]
-    for one, (title, table) in zip(panels, counts.items(), strict=True):
+    for axes, (title, table) in zip(panels, counts.items(), strict=True):
         largest = max(int(table.max()), 1)
-        one.imshow(table, cmap="cividis", vmin=0, vmax=largest, aspect="auto")
+        axes.imshow(table, cmap="cividis", vmin=0, vmax=largest, aspect="auto")
         for (row, column), number in np.ndenumerate(table):
             ink = "black" if number > 0.6 * largest else "white"
-            one.text(column, row, str(int(number)), ha="center", va="center", color=ink, fontsize=12)
-        one.set_title(title, fontsize=11)
-        one.set_xticks(range(table.shape[1]), ["–", *map(str, range(1, table.shape[1]))], fontsize=11)
-        one.set_yticks(range(len(POINTS)), POINTS if one is panels[0] else [""] * len(POINTS), fontsize=11)
-        one.set_xlabel("part", fontsize=11)
+            axes.text(column, row, str(int(number)), ha="center", va="center", color=ink, fontsize=12)
+        axes.set_title(title, fontsize=11)
+        axes.set_xticks(range(table.shape[1]), ["–", *map(str, range(1, table.shape[1]))], fontsize=11)
+        axes.set_yticks(range(len(POINTS)), POINTS if axes is panels[0] else [""] * len(POINTS), fontsize=11)
+        axes.set_xlabel("part", fontsize=11)
     return figure
 
 
@@ -252,11 +249,11 @@ def parts_view(
     figure = blank(figure, 4.3)
     figure.set_layout_engine("none")  # places of their own: exact, and twice as fast as a computed layout
     left, bottom, width, height = 0.005, 0.1, 0.22, 0.27
-    for index, (picture, found, name) in enumerate(zip(pictures, parts, names, strict=True)):
+    for index, (picture, of_picture, name) in enumerate(zip(pictures, parts, names, strict=True)):
         row, column = divmod(index, 2)
         place = (left + column * (width + 0.005), bottom + (2 - row) * (height + 0.01), width, height)
         small = figure.add_axes(place, label=name)
-        show(small, coloured(picture, found))
+        show(small, coloured(picture, of_picture))
         small.set_aspect("equal", adjustable="datalim")  # the whole place is the picture's, for clicks
         for spine in small.spines.values():
             spine.set(edgecolor="black" if index == chosen else "white", linewidth=3)
@@ -276,10 +273,6 @@ def parts_view(
     return figure
 
 
-def _show_parts(axes: Axes, picture: Image.Image, parts: Parts, title: str) -> None:
-    show(axes, coloured(picture, parts), title)
-
-
 def _mark(axes: Axes, points: Points) -> None:
     height, width = axes.images[-1].get_size()
     for mark, point in zip(MARKS, points, strict=True):
@@ -289,7 +282,7 @@ def _mark(axes: Axes, points: Points) -> None:
 
 
 def _legend(parts: Sequence[Parts]) -> list[Patch | Line2D]:
-    k = max(int(one.labels.max()) for one in parts)
+    k = max(int(of_picture.labels.max()) for of_picture in parts)
     return [
         Patch(color=COLOURS[(label - 1) % len(COLOURS)], label=f"part {label}") for label in range(1, k + 1)
     ]

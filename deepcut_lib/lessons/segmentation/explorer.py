@@ -37,7 +37,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
     @cache
     def remembering(name: str, stride: str) -> RememberingBackbone:
         if (name, stride) == (backbone.name, "usual"):
-            return backbone if isinstance(backbone, RememberingBackbone) else RememberingBackbone(backbone)
+            return RememberingBackbone(backbone)
         usual = load_backbone(name)
         return RememberingBackbone(
             usual if stride == "usual" else load_backbone(name, stride=usual.stride // 2)
@@ -49,8 +49,8 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         chosen = remembering(backbone, stride)
         side = "default" if size == "usual" else round(chosen.size * SIZES[size])
         shown, truth = read(picture)
-        found = segment(shown, backbone=chosen, size=side, **options)
-        return segmentation_figure(shown, found, truth, figure=figure)
+        segmentation = segment(shown, backbone=chosen, size=side, **options)
+        return segmentation_figure(shown, segmentation, truth, figure=figure)
 
     recipe = backbone.recipe
     names = list(dict.fromkeys([backbone.name, *OFFLINE]))

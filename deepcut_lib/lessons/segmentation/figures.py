@@ -16,16 +16,12 @@ from PIL import Image, ImageFilter
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import PALETTE
+from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, TRUE
 from deepcut_lib.segmentation import Segmentation
-
-COLOURS = [tuple(colour / 255) for colour in PALETTE]
-TRUE, FOUND = COLOURS[0], COLOURS[1]
-MARKERS = "osD^v"
 
 
 class Panel(NamedTuple):
-    """One mask to be shown: the title, the H×W picture, what was found, and the true mask or None."""
+    """One mask to be shown: the title, the H×W picture, the mask found, and the true mask or None."""
 
     title: str
     picture: Image.Image
@@ -45,17 +41,17 @@ def masks_figure(panels: Sequence[Panel], *, columns: int = 4, figure: Figure | 
     width = WIDTH * min(len(panels), columns) / columns
     tallest = max(panel.picture.height / panel.picture.width for panel in panels)
     figure = blank(figure, rows * (0.75 + WIDTH / columns * min(tallest, 1) * 0.95), width)
-    axes = figure.subplots(rows, min(len(panels), columns), squeeze=False)
-    for one in axes.flat[len(panels) :]:
-        one.set_axis_off()
-    for one, panel in zip(axes.flat, panels, strict=False):
-        _show_mask(one, panel)
+    places = figure.subplots(rows, min(len(panels), columns), squeeze=False)
+    for empty in places.flat[len(panels) :]:
+        empty.set_axis_off()
+    for axes, panel in zip(places.flat, panels, strict=False):
+        _show_mask(axes, panel)
     return figure
 
 
 def segmentation_figure(
     picture: Image.Image,
-    found: Segmentation,
+    segmentation: Segmentation,
     truth: np.ndarray | None = None,
     *,
     figure: Figure | None = None,
@@ -64,22 +60,22 @@ def segmentation_figure(
 
     Args:
         picture: H×W RGB.
-        found: what `segment` found.
+        segmentation: of the picture.
         truth: the true mask, H×W bool, or None.
         figure: to draw in.
     """
     figure = blank(figure, 2.4)
     axes = figure.subplots(1, 4)
-    height, width = found.features.grid
+    labels, kept = segmentation.labels, segmentation.foreground
+    height, width = segmentation.features.grid
     show(axes[0], picture, f"picture, {height}×{width} patches")
     _outline(axes[0], truth, TRUE)
-    colours = PALETTE[found.labels % len(PALETTE)].astype(float)
-    pale = np.where(found.foreground[..., None], colours, 0.3 * colours + 0.7 * 255)
-    foreground = len(np.unique(found.labels[found.foreground]))
-    title = f"{found.n_clusters} clusters, {foreground} kept"
-    show(axes[1], upsample(pale.astype(np.uint8), found.features), title, interpolation="nearest")
-    _show_mask(axes[2], Panel("coarse mask", picture, found.coarse_mask, truth))
-    _show_mask(axes[3], Panel("final mask", picture, found.mask, truth))
+    colours = PALETTE[labels % len(PALETTE)].astype(float)
+    pale = np.where(kept[..., None], colours, 0.3 * colours + 0.7 * 255)
+    title = f"{segmentation.n_clusters} clusters, {len(np.unique(labels[kept]))} kept"
+    show(axes[1], upsample(pale.astype(np.uint8), segmentation.features), title, interpolation="nearest")
+    _show_mask(axes[2], Panel("coarse mask", picture, segmentation.coarse_mask, truth))
+    _show_mask(axes[3], Panel("final mask", picture, segmentation.mask, truth))
     return figure
 
 
@@ -113,9 +109,9 @@ def enlarging_figure(
         if row % 2 == column % 2 == 0:  # each pixel's number would be too small to read
             ink = "black" if value > 0.6 else "white"
             axes[2].text(column, row, f"{value:.2f}".lstrip("0"), ha="center", va="center", color=ink)
-    for one in axes[[1, 3]]:
-        _grid(one, truth.shape)
-        _boundary(one, truth)
+    for panel in axes[[1, 3]]:
+        _grid(panel, truth.shape)
+        _boundary(panel, truth)
     axes[1].set_xlabel(f"IoU {mask_iou(copied, truth):.2f}", fontsize=11)
     axes[3].set_xlabel(f"IoU {mask_iou(blended > 0.5, truth):.2f}", fontsize=11)
     return figure
@@ -275,17 +271,17 @@ def share_figure(
         figure: to draw in.
     """
     figure = blank(figure, 3.4)
-    axes = figure.subplots(1, len(found_share), sharex=True, sharey=True, squeeze=False)[0]
-    for index, (one, (name, found)) in enumerate(zip(axes, found_share.items(), strict=True)):
-        one.plot([0, 0.5], [0, 0.5], color="0.5", linestyle=":")
-        one.text(0.36, 0.36, "right size ", fontsize=10, ha="left", va="top", color="0.35")
-        one.plot(true_share, found, MARKERS[index], color=COLOURS[index], markersize=5, alpha=0.7)
-        one.set_title(name, fontsize=11)
-        one.set_xlabel("true share", fontsize=11)
-        one.set_xlim(0, 0.5)
-        one.grid(alpha=0.3)
-    axes[0].set_ylabel("share of the picture found", fontsize=11)
-    axes[0].set_ylim(bottom=0)
+    panels = figure.subplots(1, len(found_share), sharex=True, sharey=True, squeeze=False)[0]
+    for index, (axes, (method, shares)) in enumerate(zip(panels, found_share.items(), strict=True)):
+        axes.plot([0, 0.5], [0, 0.5], color="0.5", linestyle=":")
+        axes.text(0.36, 0.36, "right size ", fontsize=10, ha="left", va="top", color="0.35")
+        axes.plot(true_share, shares, MARKERS[index], color=COLOURS[index], markersize=5, alpha=0.7)
+        axes.set_title(method, fontsize=11)
+        axes.set_xlabel("true share", fontsize=11)
+        axes.set_xlim(0, 0.5)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("share of the picture found", fontsize=11)
+    panels[0].set_ylim(bottom=0)
     return figure
 
 

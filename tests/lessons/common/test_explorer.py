@@ -1,4 +1,4 @@
-"""The explorer shows exactly what its function draws."""
+"""The explorer shows exactly what its function draws, of whatever files it is given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -154,16 +154,16 @@ def data(tmp_path: Path, photograph: np.ndarray) -> Path:
     return tmp_path
 
 
-def save_mask(data: Path, name: str, *, light: int = 255) -> None:
-    y, x = np.mgrid[:96, :128]
-    disc = ((y - 46) ** 2 + (x - 70) ** 2 < 28**2) * light
-    Image.fromarray(disc.astype(np.uint8)).save(data / "masks" / name)
+def save_mask(data: Path, name: str, disc: np.ndarray, *, light: int = 255) -> None:
+    Image.fromarray((disc * light).astype(np.uint8)).save(data / "masks" / name)
 
 
 @of_folders
-def test_every_picture_of_a_folder_is_offered(explore: Callable[[Path], Explorer], data: Path) -> None:
-    save_mask(data, "a.png")
-    save_mask(data, "b.TIF", light=1)
+def test_every_picture_of_a_folder_is_offered(
+    explore: Callable[[Path], Explorer], data: Path, disc: np.ndarray
+) -> None:
+    save_mask(data, "a.png", disc)
+    save_mask(data, "b.TIF", disc, light=1)
     explorer = explore(data)
     assert explorer.controls["picture"].options == ("a", "b", "c", "d")
     said = []
@@ -178,11 +178,11 @@ def test_every_picture_of_a_folder_is_offered(explore: Callable[[Path], Explorer
 
 @of_folders
 def test_a_mask_of_zeros_and_ones_is_one_of_black_and_white(
-    explore: Callable[[Path], Explorer], data: Path
+    explore: Callable[[Path], Explorer], data: Path, disc: np.ndarray
 ) -> None:
     figures = []
     for light in (255, 1):
-        save_mask(data, "a.png", light=light)
+        save_mask(data, "a.png", disc, light=light)
         figures.append(explore(data).figure)
     assert figures[0].axes
     assert same_picture(*figures)
@@ -230,6 +230,13 @@ def test_a_list_may_hold_a_damaged_picture(
         explore([])
 
 
+def test_files_go_by_the_shortest_names_that_tell_them_apart(tmp_path: Path) -> None:
+    names = {"a": "x/a.png", "b.png": "x/b.png", "b.jpg": "y/b.jpg", "c": "x/c", "d.png": "x/d.png.jpg"}
+    assert by_name(tmp_path / path for path in names.values()) == {n: tmp_path / p for n, p in names.items()}
+    twins = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"]
+    assert by_name([*twins, *twins]) == {str(path): path for path in twins}
+
+
 def test_groups_need_names_of_categories(data: Path) -> None:
     explorer = explore_groups(load_backbone("pixels"), [data / "images" / "a.png"])
     assert "begins with bird" in explorer.message
@@ -240,7 +247,7 @@ def test_pictures_of_one_name_are_told_apart(data: Path, photograph: np.ndarray)
     Image.fromarray(photograph[:, ::-1]).save(second)
     explorer = explore_parts(load_backbone("pixels"), [first, second])
     label = explorer.figure.axes[1].get_label()
-    assert label == str(second)
+    assert label == "a.bmp"
     at = explorer.figure.axes[1].bbox
     centre = ((at.x0 + at.x1) / 2, (at.y0 + at.y1) / 2)
     canvas = explorer.figure.canvas
