@@ -14,7 +14,7 @@ from PIL import Image
 
 RUN = """
 import resource, sys, time
-from deepcut_lib.cli import main
+from deepcut_lib.cli.main import main
 started = time.perf_counter()
 code = main(["evaluate", "horses", "--backbone", "pixels", "--size", "224", "--methods", "ncut", "--data",
     sys.argv[1], "--out", sys.argv[1]])

@@ -16,15 +16,16 @@ from timm.models.vision_transformer import VisionTransformer
 
 from deepcut_lib.backbones.checkpoints import read_checkpoint
 from deepcut_lib.backbones.vit import vit_from_state
-from deepcut_lib.cli_sets import _kept
+from deepcut_lib.cli import kept
+from deepcut_lib.clustering import DeepCut
 from deepcut_lib.downloads import unpack
 from deepcut_lib.evaluation.records import Records
 from deepcut_lib.evaluation.tasks.task import finished
 from deepcut_lib.features import PatchFeatures
-from deepcut_lib.folder import FILES, kept_results, write_results
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_grey_mask
 from deepcut_lib.network import initial_weights
+from deepcut_lib.recipe import Recipe
 from deepcut_lib.trained import TrainedDeepCut
 
 Samples = list[tuple[str, bytes]]
@@ -102,26 +103,26 @@ def checkpoints() -> Samples:
 
 def trained() -> Samples:
     """Networks as `TrainedDeepCut.save` writes them, with parts and without."""
-    first, second = (initial_weights(12, 8, 4, k, torch.Generator().manual_seed(0)) for k in (2, 3))
-    found = []
+    recipe = Recipe(n_clusters=2, centred=True)
+    weights = [initial_weights(12, 8, 4, k, torch.Generator().manual_seed(0)) for k in (2, 3)]
+    first, second = (DeepCut(len(own["mlp2_bias"])).restore(own) for own in weights)
+    files = []
     for size, parts in (("default", None), ((16, 24), second)):
-        one = TrainedDeepCut("pixels", True, size, np.array([True, False]), first, parts, 3)
-        found.append(("safetensors", _written(one.save)))
-    return found
+        networks = TrainedDeepCut("pixels", recipe, size, np.array([True, False]), first, parts, 3)
+        files.append(("safetensors", _written(networks.save)))
+    return files
 
 
 def kept_arrays() -> Samples:
     """Features as the commands on sets keep them."""
     arrays = {"values": np.eye(12, dtype=np.float32), "foreground": np.eye(3) > 0}
-    buffer = io.BytesIO()
-    np.savez(buffer, key=np.array("the key"), names=np.array(list(arrays)), **arrays)
-    return [("npz", buffer.getvalue())]
+    return [("npz", _written(lambda path: kept.write_arrays(path, arrays, {"key": 1})))]
 
 
 def kept_rows() -> Samples:
     """The row that vouches for a picture's results."""
     with tempfile.TemporaryDirectory() as folder:
-        write_results(Path(folder), "file", FILES, {}, {"settings": {"k": 2}, "score": 0.5})
+        kept.write_results(Path(folder), "file", kept.FILES, {}, {"settings": {"k": 2}, "score": 0.5})
         return [("json", (Path(folder) / "file.json").read_bytes())]
 
 
@@ -177,14 +178,14 @@ def _read_trained(path: Path) -> object:
 
 
 def _read_arrays(path: Path) -> object:
-    arrays = _kept(path, "the key")
+    arrays = kept.kept_arrays(path, {"key": 1})
     assert arrays is None or np.array_equal(arrays["values"], np.eye(12))
     assert arrays is None or np.array_equal(arrays["foreground"], np.eye(3))
     return arrays
 
 
 def _read_row(path: Path) -> object:
-    row = kept_results(path.parent, path.stem, {"settings": {"k": 2}})
+    row = kept.kept_results(path.parent, path.stem, {"settings": {"k": 2}})
     assert row is None or row["score"] == 0.5
     return row
 

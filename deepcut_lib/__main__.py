@@ -2,6 +2,6 @@
 
 import sys
 
-from deepcut_lib.cli import main
+from deepcut_lib.cli.main import main
 
 sys.exit(main())

@@ -42,6 +42,7 @@ class TrainedDeepCut:
         foreground_model: the fitted network that cuts foreground from background.
         part_model: the one that cuts the foreground into parts, or None.
         n_pictures: how many pictures they were fitted to.
+        made_from: what stands for these pictures and all settings, if whoever fitted them has noted it.
     """
 
     backbone: str
@@ -51,6 +52,7 @@ class TrainedDeepCut:
     foreground_model: DeepCut
     part_model: DeepCut | None
     n_pictures: int
+    made_from: str = ""
 
     def segment(
         self, image: ImageLike, *, backbone: Backbone | None = None, refine: bool = False
@@ -134,6 +136,7 @@ class TrainedDeepCut:
             "size": self.size,
             "background": self.background.tolist(),
             "n_pictures": self.n_pictures,
+            "made_from": self.made_from,
         }
         metadata = {"format": FORMAT, "notes": json.dumps(notes)}
         write_whole(Path(path), safetensors.torch.save(tensors, metadata))
@@ -166,6 +169,7 @@ class TrainedDeepCut:
                 foreground_model=_restored(recipe.but(n_clusters=len(background)), tensors, "foreground"),
                 part_model=_restored_parts(recipe, tensors),
                 n_pictures=int(notes["n_pictures"]),
+                made_from=str(notes["made_from"]),
             )
         except (safetensors.SafetensorError, LookupError, ValueError, TypeError) as error:
             raise CheckpointError(

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from deepcut_lib import arguments
+from deepcut_lib.cli import arguments
+from deepcut_lib.cli.folder import LONGEST_NAME, named
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.errors import ImageError
 from deepcut_lib.files import printable
-from deepcut_lib.folder import LONGEST_NAME, named
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
 

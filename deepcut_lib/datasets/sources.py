@@ -289,7 +289,7 @@ def remedy(name: str, root: Path | None = None) -> str:
     source = _source(name)
     if not source.archives:
         return source.instructions
-    command = f"Download it: python -m deepcut_lib.datasets download {name} --data {root or 'ROOT'}"
+    command = f"Download it: python -m deepcut_lib datasets download {name} --data {root or 'ROOT'}"
     return f"{command}. {source.instructions}".strip()
 
 

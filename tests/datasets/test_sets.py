@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deepcut_lib import datasets
+from deepcut_lib.cli.main import main
 from deepcut_lib.datasets import SOURCES, DataSetError, KeyPoint, check, open_dataset
-from deepcut_lib.datasets.__main__ import main
 from deepcut_lib.images import load_image
 from tests.conftest import DATA
 from tests.datasets import miniature
@@ -155,7 +155,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
     (tmp_path / "ECSSD" / "images").rename(tmp_path / "ECSSD" / "pictures")
     assert check("ecssd", tmp_path) == [f"{tmp_path / 'ECSSD' / 'images'} is missing"]
-    with pytest.raises(DataSetError, match=r"images is missing.*deepcut_lib\.datasets download ecssd"):
+    with pytest.raises(DataSetError, match=r"images is missing.*deepcut_lib datasets download ecssd"):
         open_dataset("ecssd", tmp_path)
 
 
@@ -167,20 +167,20 @@ def test_missing_sets_say_how_to_get_them(tmp_path: Path, capsys: pytest.Capture
         open_dataset("imagenet", tmp_path)
     with pytest.raises(ValueError, match="say where ecssd is"):
         open_dataset("ecssd")
-    assert main(["check", "horses", "--data", str(tmp_path)]) == 1
+    assert main(["datasets", "check", "horses", "--data", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert "images is missing" in printed.err
     assert "Weizmann" in printed.out
-    assert main(["download", "fashion", "--data", str(tmp_path)]) == 1
+    assert main(["datasets", "download", "fashion", "--data", str(tmp_path)]) == 1
     assert "Kaggle asks for a login" in capsys.readouterr().err
-    assert main(["list"]) == 0
+    assert main(["datasets", "list"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in SOURCES)
 
 
 def test_check_of_a_whole_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     miniature.masked(tmp_path, "horses")
-    assert main(["check", "horses", "--data", str(tmp_path)]) == 0
+    assert main(["datasets", "check", "horses", "--data", str(tmp_path)]) == 0
     assert "complete" in capsys.readouterr().out
 
 
@@ -245,7 +245,7 @@ def test_damaged_tables_are_named(
     (tmp_path / path).write_bytes(content.replace(old, new, 1))
     with pytest.raises(ValueError, match=re.escape(where)):
         list(open_dataset(name, tmp_path))
-    assert main(["check", name, "--data", str(tmp_path)]) == 1
+    assert main(["datasets", "check", name, "--data", str(tmp_path)]) == 1
     assert where in capsys.readouterr().err
 
 

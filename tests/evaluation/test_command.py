@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import normalized_mutual_info_score
 
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.cli import main
+from deepcut_lib.cli.main import main
 from deepcut_lib.datasets import KeyPoint
 from deepcut_lib.evaluation.evaluate import evaluate as fill
 from deepcut_lib.evaluation.methods import METHODS, Method, Prediction
@@ -108,7 +108,7 @@ def test_table_1_scores_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     miniature.voc(tmp_path / "data")
     assert evaluate(tmp_path, "1", "--methods", "ncut", "lost", "middle_box") == 0
     printed = capsys.readouterr()
-    assert "VOC12: not at hand. Download it: python -m deepcut_lib.datasets download voc12" in printed.out
+    assert "VOC12: not at hand. Download it: python -m deepcut_lib datasets download voc12" in printed.out
     assert "VOC07: " in printed.err  # three pictures of 5,011
     report = (tmp_path / "out" / "table1-pixels" / "report.md").read_text()
     assert "| method | VOC07 | *paper* | VOC12 | *paper* | COCO20k | *paper* |" in report
@@ -149,7 +149,7 @@ def test_killed_runs_go_on_to_the_same_table(horses: Path) -> None:
     file = horses / "killed" / "horses-pixels" / "horses-pixels.jsonl"
     killer = """
 import os, signal, sys
-from deepcut_lib.cli import main
+from deepcut_lib.cli.main import main
 from deepcut_lib.evaluation.records import Records
 append = Records.append
 def append_and_die(self, rows):

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcut_lib import cli, cli_sets
 from deepcut_lib.backbones import Backbone, pixels
-from deepcut_lib.cli import main
+from deepcut_lib.cli import folder as cli_folder
+from deepcut_lib.cli import segment as segment_command
+from deepcut_lib.cli.folder import named, open_folder
+from deepcut_lib.cli.main import main
 from deepcut_lib.errors import ImageError
 from deepcut_lib.files import SETTLED, prepare_folder
-from deepcut_lib.folder import find_pictures, named
 from deepcut_lib.recipe import Recipe
 
 COMMANDS = ("segment", "localize", "parts", "cluster")
@@ -64,14 +65,14 @@ def test_results_are_never_pictures(
 def test_a_picture_that_results_would_overwrite(photos: Path) -> None:
     (photos / "a.jpg").rename(photos / "b_mask.png")
     with pytest.raises(ImageError, match=r"b_mask\.png: would be overwritten by the results of b"):
-        find_pictures([photos], photos)
-    assert set(find_pictures([photos], photos / "out")[0]) == {"b", "b_mask"}
+        open_folder([photos], photos)
+    assert set(open_folder([photos], photos / "out").pictures) == {"b", "b_mask"}
 
 
 def test_others_files_of_such_names_are_pictures(photos: Path, tmp_path: Path) -> None:
     (photos / "a.jpg").rename(photos / "b_mask.png")
     (photos / "b.json").write_text('{"shapes": []}')
-    assert set(find_pictures([photos], tmp_path / "out")[0]) == {"b", "b_mask"}
+    assert set(open_folder([photos], tmp_path / "out").pictures) == {"b", "b_mask"}
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
@@ -116,10 +117,7 @@ def test_any_name_in_any_encoding(photos: Path, encoding: str) -> None:
     out = photos.parent / os.fsdecode(b"out\xe4")
     code = f"""
 import sys
-from deepcut_lib import cli, cli_sets
-from deepcut_lib.backbones import Backbone, pixels
-from deepcut_lib.recipe import Recipe
-from deepcut_lib.cli import main
+from deepcut_lib.cli.main import main
 photos, out = sys.argv[1:]
 for command in {COMMANDS}:
     fewer = ["--k", "2", "--epochs", "2"] if command in ("parts", "cluster") else []
@@ -149,8 +147,7 @@ def change_mask(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def change_version(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cli, cli_sets):
-        monkeypatch.setattr(module, "__version__", "99")
+    monkeypatch.setattr(cli_folder, "__version__", "99")
 
 
 def change_recipe(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +276,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(
     photos: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos.parent / "file").write_text("no folder")
-    monkeypatch.setattr(cli, "segment", None)
+    monkeypatch.setattr(segment_command, "segment", None)
     assert run("segment", photos, photos.parent / out) == 1
     printed = capsys.readouterr()
     assert "no results could be written there" in printed.err

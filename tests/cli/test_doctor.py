@@ -1,9 +1,13 @@
 """The doctor names every part, and a remedy where one fails."""
 
+import subprocess
+import sys
+
 import pytest
 
-from deepcut_lib import doctor
 from deepcut_lib.backbones import BACKBONES
+from deepcut_lib.cli import doctor
+from deepcut_lib.cli.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +17,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_parts_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.run_doctor() == 0
+    assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     status = {line[6:40].strip(): line[:4].strip() for line in lines if line[:4].strip() in ("OK", "FAIL")}
     assert {"python", "torch", "timm", "cpu", "waiting threads", "cuda", "data"} <= set(status)
@@ -30,7 +34,7 @@ def test_a_missing_package_fails_with_a_remedy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "requires", lambda name: ["no-such-package>=1", "numpy<1"])
-    assert doctor.run_doctor() == 1
+    assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert "FAIL  no-such-package" in printed
     assert "but needs <1" in printed
@@ -42,7 +46,7 @@ def test_a_broken_backbone_fails(capsys: pytest.CaptureFixture[str], monkeypatch
         raise RuntimeError("weights are gone")
 
     monkeypatch.setattr(doctor, "load_backbone", broken)
-    assert doctor.run_doctor() == 1
+    assert main(["doctor"]) == 1
     assert "weights are gone" in capsys.readouterr().out
 
 
@@ -51,7 +55,21 @@ def test_how_threads_wait_is_said(
 ) -> None:
     monkeypatch.setattr(doctor.threads, "in_force", "spin long: the remedy")
     monkeypatch.setattr(doctor.threads, "brief", False)
-    assert doctor.run_doctor() == 0
+    assert main(["doctor"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "waiting threads" in line)
     assert line.startswith("FAIL")
     assert line.endswith("the remedy (optional)")
+
+
+def test_no_command_needs_the_packages_of_the_lessons() -> None:
+    code = """
+import sys
+sys.modules.update(dict.fromkeys(["ipywidgets", "ipympl", "jupyterlab"]))  # as if they were not installed
+from deepcut_lib.cli import doctor
+from deepcut_lib.cli.main import main
+doctor._published_backbones = lambda: iter(())
+sys.exit(main(["doctor"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "FAIL  ipywidgets" in done.stdout

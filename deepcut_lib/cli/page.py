@@ -1,6 +1,6 @@
-"""A folder's results as one page to look through: plain HTML, no script from elsewhere."""
+"""Results as one page to look through: plain HTML, no script from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,7 @@ figure img { display: block; width: 100%; height: 14rem; object-fit: contain; ba
 .mask img.overlay, .mask img.labels, .labels img.overlay, .labels img.mask,
 .overlay img.mask, .overlay img.labels { display: none; }
 figcaption { padding: .5rem .75rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem .75rem .15rem 0; text-align: left; }
+.thumbnails img { height: 6rem; margin: .2rem; border-radius: .3rem; }
 .failed { border: 1px solid #d55e00; border-radius: .5rem; padding: .5rem 1rem; }
 """
 
@@ -30,24 +30,21 @@ document.querySelector('[name=order]').onchange = e => [...main.children]
 """
 
 
-def gallery_page(title: str, summary: str, rows: Sequence[dict[str, Any]], failures: dict[str, str]) -> str:
-    """Write the page.
+_VIEWS = {"overlay": "foreground", "labels": "clusters", "mask": "mask"}
+"""Kinds of a picture's files, and what the page calls them."""
+
+
+def page(title: str, summary: str, content: str, failures: Iterable[str]) -> str:
+    """Write a page.
 
     Args:
         title: heading, also of the browser's tab.
         summary: a sentence on all pictures: backbone, settings, mean score.
-        rows: for each picture `name`, `caption`, `score` (or None) and the file names `overlay`, `mask` and
-            `labels`, relative to the page.
-        failures: messages by picture.
+        content: what is below, from `gallery` or `groups`.
+        failures: a message for each picture that was not done.
     """
-    figures = "\n".join(_figure(row) for row in rows)
-    views = "".join(
-        f'<label><input type="radio" name="view" value="{kind}"{" checked" if kind == "overlay" else ""}> '
-        f"{text}</label>"
-        for kind, text in (("overlay", "foreground"), ("labels", "clusters"), ("mask", "mask"))
-    )
-    problems = "".join(f"<li>{escape(message)}</li>" for message in failures.values())
-    failed = f'<section class="failed"><h2>Not done</h2><ul>{problems}</ul></section>' if failures else ""
+    problems = "".join(f"<li>{escape(message)}</li>" for message in failures)
+    failed = f'<section class="failed"><h2>Not done</h2><ul>{problems}</ul></section>' if problems else ""
     return f"""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -55,24 +52,59 @@ def gallery_page(title: str, summary: str, rows: Sequence[dict[str, Any]], failu
 <body>
 <h1>{escape(title)}</h1>
 <p>{escape(summary)}</p>
-<nav>{views}<label>order by
-<select name="order"><option>name</option><option>score</option></select></label></nav>
 {failed}
-<main class="overlay">
-{figures}
-</main>
-<script>{_SCRIPT}</script>
+{content}
 </body>
 </html>
 """
+
+
+def gallery(rows: Sequence[dict[str, Any]]) -> str:
+    """A figure for each picture, to be seen in three ways and ordered by name or score.
+
+    Args:
+        rows: for each picture `name`, `caption`, `score` (or None) and the file names `overlay`, `mask` and
+            `labels`, relative to the page.
+    """
+    views = "".join(
+        f'<label><input type="radio" name="view" value="{kind}"{" checked" if kind == "overlay" else ""}> '
+        f"{text}</label>"
+        for kind, text in _VIEWS.items()
+    )
+    figures = "\n".join(_figure(row) for row in rows)
+    return f"""<nav>{views}<label>order by
+<select name="order"><option>name</option><option>score</option></select></label></nav>
+<main class="overlay">
+{figures}
+</main>
+<script>{_SCRIPT}</script>"""
+
+
+def groups(thumbnails: dict[str, dict[str, str]]) -> str:
+    """Small pictures under headings.
+
+    Args:
+        thumbnails: by heading and name, each picture's file, relative to the page.
+    """
+    return "\n".join(
+        f'<h2>{escape(heading)}</h2>\n<p class="thumbnails">{_thumbnails(files)}</p>'
+        for heading, files in thumbnails.items()
+    )
 
 
 def _figure(row: dict[str, Any]) -> str:
     name = escape(row["name"])
     images = "".join(
         f'<img class="{kind}" src="{quote(row[kind])}" alt="{text} of {name}" loading="lazy">'
-        for kind, text in (("overlay", "foreground"), ("labels", "clusters"), ("mask", "mask"))
+        for kind, text in _VIEWS.items()
     )
     score = "" if row["score"] is None else f' data-score="{row["score"]:.4f}"'
     caption = f"<figcaption><b>{name}</b><br>{escape(row['caption'])}</figcaption>"
     return f'<figure id="{name}"{score}>{images}{caption}</figure>'
+
+
+def _thumbnails(files: dict[str, str]) -> str:
+    return "".join(
+        f'<img src="{quote(file)}" alt="{escape(name)}" title="{escape(name)}" loading="lazy">'
+        for name, file in files.items()
+    )

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcut_lib import cli, cli_sets, segmentation
-from deepcut_lib.cli import main
+from deepcut_lib import segmentation
+from deepcut_lib.cli import segment as segment_command
+from deepcut_lib.cli import sets as sets_command
+from deepcut_lib.cli.main import main
 from deepcut_lib.plots import PALETTE
 
 FAST = ["--backbone", "pixels", "--size", "128"]
@@ -67,7 +69,7 @@ def test_second_run_keeps_what_is_done(
         done.append(args[0])
         return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cli, "segment", counted)
+    monkeypatch.setattr(segment_command, "segment", counted)
     assert run(folder) == 0
     assert len(done) == 3
     first = {path.name: path.read_bytes() for path in (folder / "out").glob("*.json")}
@@ -168,7 +170,7 @@ def test_an_interrupt_leaves_a_page_of_what_is_done(
             raise KeyboardInterrupt
         return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cli, "segment", interrupted)
+    monkeypatch.setattr(segment_command, "segment", interrupted)
     assert run(folder) == 130
     assert "again to go on" in capsys.readouterr().err
     assert (folder / "out" / "index.html").read_text().count("<figure") == 1
@@ -202,7 +204,8 @@ def test_refined_and_two_stage_runs(folder: Path) -> None:
     settings = json.loads((folder / "out" / "one.json").read_text())["settings"]
     assert settings["two_stage"]
     assert settings["refine"]
-    assert settings["objective"] == "cc"
+    assert settings["recipe"]["objective"] == "cc"
+    assert settings["recipe"]["n_clusters"] == 10
 
 
 def test_parts_of_many_pictures(
@@ -229,7 +232,7 @@ def test_parts_of_many_pictures(
     assert colours == {(60, 60, 60), *map(tuple, PALETTE[:2].tolist())}
     first = (out / "one_parts.png").read_bytes()
 
-    monkeypatch.setattr(cli_sets, "segment", None)  # nothing is extracted twice
+    monkeypatch.setattr(sets_command, "segment", None)  # nothing is extracted twice
     (folder / "images" / "empty.jpg").unlink()
     assert run(folder, "--k", "2", "--epochs", "5", command="parts") == 0
     assert "4 kept from before" in capsys.readouterr().out

@@ -5,15 +5,15 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from deepcut_lib import arguments as take
 from deepcut_lib.backbones import BACKBONES
+from deepcut_lib.cli import arguments as take
 from deepcut_lib.evaluation.evaluate import evaluate
 from deepcut_lib.evaluation.request import Request
 from deepcut_lib.evaluation.tables import TABLES
 from deepcut_lib.files import printable
 
 
-def add_command(commands: "argparse._SubParsersAction[take.Parser]") -> None:
+def add_command(commands: take.Commands) -> None:
     """Add ``evaluate`` to the commands; what its arguments are called here is what `Request` calls them."""
     parser = commands.add_parser("evaluate", help="fill a table of the paper")
     parser.set_defaults(run=run)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +17,9 @@ from deepcut_lib import threads
 from deepcut_lib.backbones import load_backbone
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable
 from deepcut_lib.backbones.registry import OFFLINE
+from deepcut_lib.cli import arguments as take
+from deepcut_lib.datasets import SAMPLE
 from deepcut_lib.segmentation import segment
-
-DATA = Path(__file__).resolve().parent.parent / "data"
-"""The picture set; beside the package in a checkout, absent from a plain installation."""
 
 _INSTALL = 'run "make install", or pip install -e ".[notebooks,dev]" -c constraints.txt'
 
@@ -33,6 +31,12 @@ class Finding(NamedTuple):
     fine: bool
     detail: str
     needed: bool = True
+
+
+def add_command(commands: take.Commands) -> None:
+    """Add ``doctor``."""
+    parser = commands.add_parser("doctor", help="check versions, devices, backbones, data and widgets")
+    parser.set_defaults(run=lambda options: run_doctor())
 
 
 def run_doctor() -> int:
@@ -66,13 +70,15 @@ def _packages() -> Iterator[Finding]:
         if wanted.marker and re.search(r"extra\s*==", str(wanted.marker)):
             continue
         try:
-            found = version(wanted.name)
+            installed = version(wanted.name)
         except PackageNotFoundError:
             yield Finding(wanted.name, False, f"not installed: {_INSTALL}")
             continue
-        fine = wanted.specifier.contains(found, prereleases=True)
+        fine = wanted.specifier.contains(installed, prereleases=True)
         yield Finding(
-            wanted.name, fine, found if fine else f"{found}, but needs {wanted.specifier}: {_INSTALL}"
+            wanted.name,
+            fine,
+            installed if fine else f"{installed}, but needs {wanted.specifier}: {_INSTALL}",
         )
 
 
@@ -112,8 +118,8 @@ def _published_backbones() -> Iterator[Finding]:
 
 
 def _data() -> Finding:
-    pictures = len(list((DATA / "images").glob("*.jpg")))
-    masks = len(list((DATA / "masks").glob("*.png")))
+    pictures = len(list((SAMPLE / "images").glob("*.jpg")))
+    masks = len(list((SAMPLE / "masks").glob("*.png")))
     if pictures:
         return Finding("data", True, f"{pictures} pictures, {masks} with masks")
     return Finding(

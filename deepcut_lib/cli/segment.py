@@ -1,0 +1,190 @@
+"""``segment`` and ``localize``: each picture on its own, or all by the same trained networks."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from deepcut_lib.cli import arguments as take
+from deepcut_lib.cli.folder import Folder, open_folder, settings_of
+from deepcut_lib.cli.kept import FILES, Row, kept_results, write_results
+from deepcut_lib.cli.page import gallery
+from deepcut_lib.cli.trained import add_trained, check_together, fit_networks, load_networks
+from deepcut_lib.files import printable, sha256
+from deepcut_lib.images import load_image
+from deepcut_lib.masks import read_mask
+from deepcut_lib.metrics import box_iou, box_of, mask_iou
+from deepcut_lib.plots import label_picture, overlay
+from deepcut_lib.segmentation import Segmentation, segment
+
+
+def add_command(commands: take.Commands) -> None:
+    """Add ``segment`` and ``localize``."""
+    _add(
+        commands.add_parser(
+            "segment",
+            help="foreground masks of pictures",
+            description="Write each picture's mask, clusters, box and overlay, and a page to look through.",
+        )
+    )
+    _add(
+        commands.add_parser(
+            "localize",
+            help="one box for each picture",
+            description="The same files; what is reported and scored is the box round the main object.",
+        )
+    )
+
+
+def _add(parser: take.Parser) -> None:
+    take.add_pictures(parser)
+    parser.add_argument(
+        "--masks", type=take.path, metavar="DIR", help="true masks, named as the pictures, to score against"
+    )
+    clustering = parser.add_argument_group("clustering")
+    clustering.add_argument("--objective", choices=["ncut", "cc"], help="Eq. 9 or Eq. 10 (default: ncut)")
+    clustering.add_argument(
+        "--k", type=take.whole, help="clusters; with cc the most (default: the backbone's recipe)"
+    )
+    clustering.add_argument("--alpha", type=take.positive, help="k sensitivity of cc (default: 3)")
+    clustering.add_argument("--epochs", type=take.whole, help="optimisation steps (default: 10)")
+    clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
+    clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
+    add_trained(parser)
+    parser.set_defaults(run=run_segment)
+
+
+def run_segment(options: argparse.Namespace) -> int:
+    """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
+    check_together(options)
+    folder = open_folder(options.paths, options.out, masks=options.masks, overwrite=options.overwrite)
+    backbone, trained = load_networks(options)
+    if trained:
+        recipe = trained.recipe
+    else:
+        recipe = backbone.recipe.but(
+            objective=options.objective, n_clusters=options.k, alpha=options.alpha, epochs=options.epochs
+        )
+    if options.save_trained:
+        trained = fit_networks(options, folder, backbone, recipe)
+    settings = settings_of(options, backbone, recipe=asdict(recipe), refine=options.refine)
+    if trained:
+        file = options.trained or options.save_trained
+        settings |= {"trained": sha256(file), "size": trained.size}
+        how = f"{recipe.objective}, networks of {printable(file.name)}"
+    else:
+        size = options.size or "default"
+        settings |= {"two_stage": options.two_stage, "size": size, "random_state": options.seed}
+        how = f"{recipe.objective}{', two-stage' if options.two_stage else ''}, seed {options.seed}"
+
+    def cut(picture: Image.Image) -> Segmentation:
+        if trained:
+            return trained.segment(picture, backbone=backbone, refine=options.refine)
+        return segment(
+            picture,
+            backbone=backbone,
+            recipe=recipe,
+            two_stage=options.two_stage,
+            refine=options.refine,
+            size=size,
+            random_state=options.seed,
+        )
+
+    def make(name: str, path: Path, made_from: Row) -> Row:
+        picture = load_image(path)
+        truth = read_mask(folder.masks[name], picture) if name in folder.masks else None
+        return _write(options, name, picture, cut(picture), truth, made_from)
+
+    rows: list[Row] = []
+    seconds: list[float] = []
+    width = max(map(len, folder.pictures))
+    print(f"{'picture':{width}}  {'backbone':12}  clusters  {_score_name(options):>8}  seconds")
+    try:
+        for name, row, taken in folder.each(make, kept=partial(kept_results, options.out), settings=settings):
+            rows.append(row)
+            seconds += [] if taken is None else [taken]
+            score = "" if row["score"] is None else f"{row['score']:.3f}"
+            note = f"  {row['message']}" if row["message"] else ""
+            took = "kept" if taken is None else f"{taken:.2f}"
+            tqdm.write(
+                f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {took:>7}{note}"
+            )
+    finally:  # also when interrupted: what is done can be looked at
+        summary = _summary(options, folder, rows, f"{backbone.name}, {how}")
+        figures = gallery([_captioned(row) for row in rows])
+        folder.write_page(f"DeepCut: {options.command}", f"{summary}.", figures)
+    if seconds:
+        summary += f"; {np.mean(seconds):.2f} s a picture"
+    if len(seconds) < len(rows):
+        summary += f"; {len(rows) - len(seconds)} kept from before"
+    return folder.report(f"{summary}.")
+
+
+def _write(
+    options: argparse.Namespace,
+    name: str,
+    picture: Image.Image,
+    segmentation: Segmentation,
+    truth: np.ndarray | None,
+    made_from: Row,
+) -> Row:
+    row = {
+        **made_from,
+        "n_clusters": segmentation.n_clusters,
+        "box": segmentation.box,
+        "foreground_share": float(segmentation.mask.mean()),
+        "spread": segmentation.spread,
+        "message": segmentation.message,
+        "score": None if truth is None else _score(options.command, segmentation, truth),
+        "coarse_score": None if truth is None else mask_iou(segmentation.coarse_mask, truth),
+    }
+    drawn = {
+        "mask": Image.fromarray(segmentation.mask),
+        "labels": label_picture(segmentation),
+        "overlay": overlay(picture, segmentation.mask, segmentation.box),
+    }
+    return write_results(options.out, name, FILES, drawn, row)
+
+
+def _score(command: str, segmentation: Segmentation, truth: np.ndarray) -> float:
+    if command == "segment":
+        return mask_iou(segmentation.mask, truth)
+    box = box_of(truth)
+    return box_iou(segmentation.box, box) if box else 0.0
+
+
+def _score_name(options: argparse.Namespace) -> str:
+    return "IoU" if options.command == "segment" else "box IoU"
+
+
+def _summary(options: argparse.Namespace, folder: Folder, rows: Sequence[Row], how: str) -> str:
+    """A sentence on all pictures, the same whenever it is made: without times."""
+    scored = [row for row in rows if row["score"] is not None]
+    scores = [row["score"] for row in scored]
+    parts = [f"{len(rows)} pictures with {how}"]
+    if options.masks:
+        parts.append(f"{len(folder.masks)} of {len(folder.pictures)} pictures have a mask")
+    if scored and options.command == "segment":
+        coarse = np.mean([row["coarse_score"] for row in scored])
+        before = f" ({coarse:.3f} before the bilateral solver)" if options.refine else ""
+        parts.append(f"mean foreground IoU {np.mean(scores):.3f}{before} over {len(scored)} with a mask")
+    elif scored:
+        share = np.mean([score >= 0.5 for score in scores])
+        parts.append(f"CorLoc {share:.3f} over {len(scored)} with a mask")
+    blank = sum(bool(row["message"]) for row in rows)
+    if blank:
+        parts.append(f"{blank} with nothing to cut")
+    if folder.failures:
+        parts.append(f"{len(folder.failures)} not done")
+    return "; ".join(parts)
+
+
+def _captioned(row: Row) -> Row:
+    score = "" if row["score"] is None else f", IoU {row['score']:.3f}"
+    note = f"; {row['message']}" if row["message"] else ""
+    return {**row, "caption": f"{row['n_clusters']} clusters{score}{note}"}
