@@ -123,6 +123,12 @@ def test_table_1_scores_boxes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert table["ncut", "voc12", "corloc"]["mean"] == ""
 
 
+def test_a_set_without_boxes_is_scored_by_the_boxes_of_its_masks(horses: Path) -> None:
+    assert evaluate(horses, "1", "--sets", "horses", "--methods", "middle_box") == 0
+    table = table_of(horses / "out" / "table1-pixels")
+    assert float(table["middle_box", "horses", "box_iou"]["mean"]) == 100
+
+
 def test_table_2_scores_cubs_middle_square(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def all_is_bird(views: Any, setup: Any, seed: int) -> list[Prediction]:
         return [
