@@ -1,4 +1,4 @@
-"""``python -m deepcut_lib.datasets``: what ``python -m deepcut_lib datasets`` does, as it was called first."""
+"""``python -m deepcut_lib.datasets``: another name of ``python -m deepcut_lib datasets``."""
 
 import sys
 
