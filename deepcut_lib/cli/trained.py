@@ -120,6 +120,7 @@ def fit_networks(
     settings = settings_of(
         options, backbone, recipe=asdict(recipe), k=k, part_epochs=part_epochs, size=size, seed=options.seed
     )
+    del settings["command"]  # what one command has fitted, another may label with
     contents = [_content(folder.pictures[name]) for name in drawn]
     made_from = hashlib.sha256(json.dumps([settings, contents]).encode()).hexdigest()
     kept = _networks_there(file)

@@ -33,7 +33,7 @@ def masks(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.png")}
 
 
-def test_labels_are_those_of_the_library(photos: Path) -> None:
+def test_labels_are_those_of_the_library(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = photos.parent / "networks.safetensors"
     assert run(photos, "--save-trained", str(file), *FAST) == 0
     backbone = load_backbone("pixels")
@@ -48,6 +48,8 @@ def test_labels_are_those_of_the_library(photos: Path) -> None:
 
     assert run(photos, "--trained", str(file), out="again") == 0
     assert masks(photos.parent / "again") == masks(photos.parent / "out")
+    assert run(photos, "--save-trained", str(file), *FAST, command="localize", out="boxes") == 0
+    assert "networks kept" in capsys.readouterr().out
 
 
 def test_parts_are_those_of_the_library(photos: Path) -> None:
