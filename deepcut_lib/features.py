@@ -1,6 +1,7 @@
 """Patch features: what a backbone says of a picture, one vector for each patch of a grid."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,14 @@ def _check_magnitude(values: Tensor) -> None:
             f"the features reach {largest:.3g} in magnitude, so that their affinities overflow float32; "
             "replace no-data values, or divide the features by a constant"
         )
+
+
+def alike(tensors: Sequence[Tensor]) -> list[list[int]]:
+    """Which tensors have one shape, so that they can be stacked: their indices, group by group."""
+    groups: dict[torch.Size, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        groups.setdefault(tensor.shape, []).append(index)
+    return list(groups.values())
 
 
 def spread(values: Tensor) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import DeepCut, stores_affinity
-from deepcut_lib.features import PatchFeatures, spread, upsample
+from deepcut_lib.features import PatchFeatures, alike, spread, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
@@ -145,8 +145,7 @@ def cut(
     recipe = recipe.but(**overrides)
     prepared = [recipe.prepare(of_picture.values) for of_picture in features]
     segmentations: list[Segmentation | None] = [None] * len(features)
-    for shape in dict.fromkeys(values.shape for values in prepared):
-        members = [i for i, values in enumerate(prepared) if values.shape == shape]
+    for members in alike(prepared):
         stacked = torch.stack([prepared[i] for i in members])
         estimator = recipe.estimator(stacked.device, random_state)
         for i, fitted in zip(members, estimator.fit_batch(stacked), strict=True):

@@ -117,7 +117,7 @@ IMPORTS = {module: imported_by(path) for module, path in MODULES.items()}
 
 def room_of(module: str) -> str:
     name = module.removeprefix("deepcut_lib.").partition(".")[0]
-    return "cli" if module.endswith(".__main__") else name
+    return "cli" if name == "__main__" else name
 
 
 def points_up(module: str, imported: str) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from deepcut_lib.features import PatchFeatures
+from deepcut_lib.features import PatchFeatures, alike
 from deepcut_lib.images import ImageLike, Size, fit_image, load_image
 from deepcut_lib.parameters import is_whole
 from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
@@ -137,14 +137,13 @@ class Backbone:
         pictures = [load_image(image) for image in images]
         fitted = [self._fit(picture, size) for picture in pictures]
         results: list[PatchFeatures | None] = [None] * len(images)
-        for shape in dict.fromkeys(tensor.shape for tensor in fitted):
-            members = [i for i, tensor in enumerate(fitted) if tensor.shape == shape]
+        for members in alike(fitted):
             stacked = torch.stack([fitted[i] for i in members]).to(self.device)
             values, vectors = self.extractor(stacked, cls=cls)
             for row, i in enumerate(members):
                 results[i] = PatchFeatures(
                     values=values[row].float(),
-                    grid=self.grid(shape[1], shape[2]),
+                    grid=self.grid(stacked.shape[2], stacked.shape[3]),
                     cls=None if vectors is None else vectors[row].float(),
                     image_size=(pictures[i].height, pictures[i].width),
                     backbone=self.name,

@@ -141,7 +141,8 @@ def _parts_together(
         features = segmentation.features
         return {
             "values": features.values.cpu().numpy(),
-            "foreground": segmentation.foreground,
+            # a picture with nothing to cut has no parts, as in `segment_parts`
+            "foreground": segmentation.foreground & (segmentation.message == ""),
             "image_size": np.array(features.image_size),
         }
 

@@ -15,7 +15,7 @@ from deepcut_lib.cli.folder import Folder, settings_of
 from deepcut_lib.cli.kept import Row
 from deepcut_lib.errors import CheckpointError, ImageError
 from deepcut_lib.features import PatchFeatures
-from deepcut_lib.files import printable, sha256
+from deepcut_lib.files import prepare_folder, printable, sha256
 from deepcut_lib.parts import EPOCHS
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.trained import TrainedDeepCut, train_on_features
@@ -127,7 +127,9 @@ def fit_networks(
     if kept and kept.made_from == made_from and not options.overwrite:
         print(f"{printable(file)}: networks kept, fitted to {kept.n_pictures} pictures")
         return kept
-    recipe.estimator("cpu", options.seed)  # says what is out of range before any picture is read
+    # What is out of range, or cannot be written, is said before any picture is read
+    recipe.estimator("cpu", options.seed)
+    prepare_folder(file.parent)
 
     def look(name: str, path: Path, made_from: Row) -> PatchFeatures:
         return backbone(path, size=size, cls=False)

@@ -115,9 +115,9 @@ class DataSet(Sequence[Sample]):
 
     def contents(self) -> dict[str, str]:
         """`content_of` each sample, by name; empty for one whose annotation cannot be read."""
-        found = {}
+        digests = {}
         for name in self.names:
-            found[name] = ""
+            digests[name] = ""
             with contextlib.suppress(Exception):  # it is said where the annotation is needed
-                found[name] = content_of(self._read(name))
-        return found
+                digests[name] = content_of(self._read(name))
+        return digests

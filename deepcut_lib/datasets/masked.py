@@ -20,11 +20,11 @@ def masked(folder: Path, images: str = "images", masks: str = "masks", *, partly
     Raises:
         ImageError: a folder holds no picture.
     """
-    found = pictures_and_masks(folder, images, masks)
-    names = [name for name, (_, mask) in found.items() if mask or not partly]
+    pairs = pictures_and_masks(folder, images, masks)
+    names = [name for name, (_, mask) in pairs.items() if mask or not partly]
 
     def read(name: str) -> Sample:
-        picture, mask = found[name]
+        picture, mask = pairs[name]
         return Sample(name, picture, mask=mask or folder / masks / f"{picture.stem}.png")
 
     return DataSet(names, read)

@@ -240,14 +240,14 @@ def check(name: str, root: Path | None = None, *, at_most: int = 5) -> list[str]
         nearest = _nearest(source, where)
         wanted = [nearest / path for path in source.required]
         return [f"{path} is missing" for path in wanted if not path.exists()]
-    found = source.open(home)
+    dataset = source.open(home)
     problems = [
         f"{archive.file} was not unpacked to its end"
         for archive in source.archives
         if unfinished(archive, where)
     ]
     images, masks = [], []
-    for sample in found:
+    for sample in dataset:
         if not sample.image.exists():
             images.append(sample.image)
         if sample.mask is not None and not sample.mask.exists():
@@ -256,9 +256,9 @@ def check(name: str, root: Path | None = None, *, at_most: int = 5) -> list[str]
         if gone:
             more = f" and {len(gone) - at_most:,} more" if len(gone) > at_most else ""
             named = ", ".join(str(path) for path in gone[:at_most])
-            problems.append(f"{len(gone):,} of {len(found):,} {kind} are missing: {named}{more}")
-    if source.count is not None and len(found) != source.count:
-        problems.append(f"{home} has {len(found):,} pictures; the whole set has {source.count:,}")
+            problems.append(f"{len(gone):,} of {len(dataset):,} {kind} are missing: {named}{more}")
+    if source.count is not None and len(dataset) != source.count:
+        problems.append(f"{home} has {len(dataset):,} pictures; the whole set has {source.count:,}")
     return problems
 
 
