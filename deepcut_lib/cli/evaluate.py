@@ -29,7 +29,7 @@ def add_command(commands: take.Commands) -> None:
     )
     parser.add_argument("--checkpoint", type=take.path, metavar="FILE", help="local weights of the named ViT")
     parser.add_argument(
-        "--methods", nargs="+", default=(), metavar="NAME", help="only these rows (default: all)"
+        "--methods", nargs="+", default=(), metavar="NAME", help="run only these rows (default: all)"
     )
     parser.add_argument(
         "--sets", nargs="+", default=(), metavar="NAME", help="only these data sets (default: the table's)"

@@ -15,7 +15,7 @@ import torch
 from deepcut_lib import __version__
 from deepcut_lib.backbones import BACKBONES
 from deepcut_lib.backbones.registry import PAPER as PAPER_BACKBONE
-from deepcut_lib.evaluation.paper import PAPER
+from deepcut_lib.evaluation.paper import PAPER, QUOTED, Quoted
 from deepcut_lib.evaluation.records import Row
 from deepcut_lib.evaluation.state import Evaluation
 from deepcut_lib.evaluation.tables import METRICS
@@ -33,20 +33,24 @@ class Report:
     Attributes:
         evaluation: how they were made.
         columns: the table's columns, in order, and their titles.
+        quoted: rows that only have the paper's numbers.
         cells: the numbers.
         tallies: what they were made from.
     """
 
     evaluation: Evaluation
     columns: Mapping[str, str]
+    quoted: Mapping[str, Quoted]
     cells: Cells
     tallies: Tallies
 
     @property
     def titles(self) -> dict[str, str]:
-        """Of the table's rows, in order."""
+        """Of the table's rows, in order: those that can be run, then those that are quoted."""
         table = self.evaluation.table
-        return {method: table.task.titles[method] for method in table.methods}
+        return {method: table.task.titles[method] for method in table.methods} | {
+            name: f"{row.title} (quoted)" for name, row in self.quoted.items()
+        }
 
 
 def write_report(evaluation: Evaluation) -> str:
@@ -63,8 +67,13 @@ def write_report(evaluation: Evaluation) -> str:
         request.sets or table.sets, list(evaluation.backbones) or request.backbones or table.backbones
     )
     tallies = tally(_rows(evaluation))
-    numbers = cells(request.table, evaluation.methods, columns, table.metrics, tallies)
-    report = Report(evaluation, columns, numbers, tallies)
+    quoted = {
+        name: row
+        for name, row in QUOTED.get(request.table, {}).items()
+        if any(column in columns for column, _ in row.numbers)
+    }
+    numbers = cells(request.table, [*table.methods, *quoted], columns, table.metrics, tallies)
+    report = Report(evaluation, columns, quoted, numbers, tallies)
     folder = evaluation.folder
     write_whole(folder / "table.csv", to_csv(report))
     # where boxes alone were found, there is no IoU of masks to draw
@@ -128,6 +137,9 @@ def to_markdown(report: Report, figure: str | None, level: int = 1) -> str:
         ]
     else:
         parts.append(_measures(report))
+    if report.quoted:
+        lines = [f"* {row.title}: {row.reason}" for row in report.quoted.values()]
+        parts += ["Quoted from the paper, not run:", "\n".join(lines)]
     if report.tallies:
         parts += ["Images a second, features included, one method at a time:", _speed(report)]
     if evaluation.not_run:

@@ -18,7 +18,7 @@ class Request:
         data: folder of the data sets; only ``sample`` needs none.
         backbones: their names; empty for the table's own.
         checkpoint: local weights of the named ViT.
-        methods: only these rows; empty for all.
+        methods: run only these rows; empty for all.
         sets: only these data sets, which must be there; empty for the table's, as far as they are there.
         limit: only so many pictures of each set, the first; None for all.
         seeds: how many seeds (or draws), from 0; None for as many as the table takes.

@@ -21,7 +21,7 @@ from deepcut_lib.cli.main import main
 from deepcut_lib.datasets import KeyPoint
 from deepcut_lib.evaluation.evaluate import evaluate as fill
 from deepcut_lib.evaluation.methods import METHODS, Method, Prediction
-from deepcut_lib.evaluation.paper import PAPER
+from deepcut_lib.evaluation.paper import PAPER, QUOTED
 from deepcut_lib.evaluation.request import Request
 from deepcut_lib.evaluation.tables import METRICS, TABLES
 from deepcut_lib.evaluation.tasks import pictures
@@ -146,6 +146,17 @@ def test_table_2_scores_cubs_middle_square(tmp_path: Path, monkeypatch: pytest.M
     assert float(table["lost", "cub", "accuracy"]["mean"]) == pytest.approx(100 * 384 / 32**2, abs=1e-3)
     assert float(table["lost", "ecssd", "accuracy"]["mean"]) == pytest.approx(100 * 384 / (48 * 32), abs=1e-3)
     assert table["tokencut", "ecssd", "iou"]["paper"] == "71.2"
+    # methods that were not asked for have the paper's number alone, and quoted rows never have another
+    assert table["deep_spectral", "cub", "iou"]["paper"] == "76.9"
+    assert table["voynov", "cub", "iou"]["paper"] == "68.3"
+    for name in ("deep_spectral", "voynov", "onegan"):
+        row = table[name, "cub", "iou"]
+        assert (row["mean"], row["seeds"], row["images"]) == ("", "0", "0")
+    assert {row["method"] for row in rows_of(tmp_path / "out" / "table2-pixels" / "cub-pixels.jsonl")} == {
+        "middle_box",
+        "tokencut",
+        "lost",
+    }
 
 
 def test_killed_runs_go_on_to_the_same_table(horses: Path) -> None:
@@ -321,6 +332,7 @@ def test_no_more_than_the_next_group_is_read_ahead() -> None:
     [
         (["horses", "--data", "nowhere", "--sets", "horses"], "images is missing"),
         (["horses", "--methods", "deepcat"], "no method of this table is called 'deepcat'"),
+        (["2", "--methods", "onegan"], "no method of this table is called 'onegan'"),
         (["1", "--sets", "imagenet"], "no data set is called 'imagenet'"),
         (["sample", "--seeds", "0"], "--seeds: must be at least 1"),
         (["sample", "--backbone", "pixels", "tiny_vit"], "one backbone at a time"),
@@ -362,6 +374,56 @@ def test_without_data_a_table_has_the_papers_numbers_and_how_to_fill_it(
     assert (tmp_path / link).stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("table", "lines"),
+    [
+        (
+            "1",
+            [
+                "| Selective Search |  | *18.8* |  | *20.9* |  | *6.0* |",
+                "| EdgeBoxes |  | *31.1* |  | *31.6* |  | *28.8* |",
+            ],
+        ),
+        (
+            "2",
+            [
+                "| OneGAN (quoted) |  | *55.5* |  |  |  |  |",
+                "| Voynov et al. (quoted) |  | *68.3* |  | *49.8* |  |  |",
+                "* OneGAN: a trained network; its weights are not at hand",
+                "* Voynov et al.: a trained network; its weights are not at hand",
+            ],
+        ),
+        (
+            "3",
+            [
+                "| SCOPS (quoted) |  | *24.4* |",
+                "| Huang and Li (quoted) |  | *26.1* |",
+                "| Choudhury et al. (quoted) |  | *43.5* |",
+                "| SCOPS (quoted) |  | *7.1* |",
+                "| Huang and Li (quoted) |  | *13.2* |",
+                "| Choudhury et al. (quoted) |  | *19.6* |",
+                "* SCOPS: trained with ground-truth foreground; its weights are not at hand",
+                "* Huang and Li: trained with ground-truth foreground; its weights are not at hand",
+                "* Choudhury et al.: trained with ground-truth foreground; its weights are not at hand",
+            ],
+        ),
+    ],
+)
+def test_rows_of_rivals_have_the_papers_numbers(table: str, lines: list[str], tmp_path: Path) -> None:
+    report = fill(Request(table, out=tmp_path)).report
+    written = report.splitlines()
+    assert [line for line in written if line in lines] == lines
+    quoted = [line for line in written if "(quoted)" in line]
+    assert quoted == [line for line in lines if "(quoted)" in line]
+    assert ("Quoted from the paper, not run:" in written) == bool(quoted)
+
+
+def test_quoted_rows_are_shown_for_their_data_sets_only(tmp_path: Path) -> None:
+    miniature.masked(tmp_path / "data", "ECSSD", masks="ground_truth_mask")
+    assert evaluate(tmp_path, "2", "--sets", "ecssd", "--methods", "middle_box") == 0
+    assert "uoted" not in (tmp_path / "out" / "table2-pixels" / "report.md").read_text()
+
+
 def test_the_published_tables_have_published_settings_and_what_they_score() -> None:
     assert "cc_alpha6" in TABLES["horses"].methods
     assert not {"cc_alpha6"} & {*TABLES["1"].methods, *TABLES["2"].methods}
@@ -393,9 +455,13 @@ def test_tables_are_whole() -> None:
     for name, table in TABLES.items():
         assert set(table.methods) <= set(table.task.titles)
         assert set(table.metrics) <= set(METRICS)
-        for method, _, metric in PAPER[name]:
-            assert method in table.methods
+        quoted = QUOTED.get(name, {})
+        assert not set(quoted) & set(table.task.titles)
+        for method, column, metric in PAPER[name]:
+            assert method in table.methods or method in quoted
+            assert method in table.methods or column in table.sets
             assert metric in table.metrics
+    assert set(QUOTED) <= set(TABLES)
 
 
 def test_boxes_without_masks_have_no_iou(horses: Path, monkeypatch: pytest.MonkeyPatch) -> None:
