@@ -15,13 +15,17 @@ from torch import Tensor
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.features import float32
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.losses import cc_loss, ncut_loss
+from deepcut_lib.losses import cc_loss, ncut_loss, prior_term, soft_ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
 from deepcut_lib.parameters import check_positive, check_whole
+from deepcut_lib.prior import checked_prior
 
 Loss: TypeAlias = Callable[[Graph, Tensor], Tensor]
 
-Objective: TypeAlias = Literal["ncut", "cc"] | Loss
+Objective: TypeAlias = Literal["ncut", "cc", "soft_ncut"] | Loss
+
+OBJECTIVES: dict[str, Loss] = {"ncut": ncut_loss, "cc": cc_loss, "soft_ncut": soft_ncut_loss}
+"""The losses that have names."""
 
 Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
 
@@ -68,8 +72,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
     Args:
         n_clusters: K; with ``objective="cc"`` the most clusters that can be found (the published code: 10).
-        objective: ``"ncut"`` (Eq. 9), ``"cc"`` (Eq. 10), or a callable ``(graph, S) -> loss`` that takes the
-            `Graph` of Eq. 6 and S, n×K, and returns a scalar tensor.
+        objective: ``"ncut"`` (Eq. 9), ``"cc"`` (Eq. 10), ``"soft_ncut"`` (not the paper's, see
+            `soft_ncut_loss`), or a callable ``(graph, S) -> loss`` that takes the `Graph` of Eq. 6 and S,
+            n×K, and returns a scalar tensor.
         alpha: the k sensitivity of ``"cc"`` (Eq. 7), positive: the larger, the fewer clusters.
         epochs: steps of AdamW. The paper: 10 for foreground and background, 100 for parts.
         learning_rate: of AdamW, with torch's default weight decay.
@@ -85,6 +90,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
             None as everywhere in scikit-learn. An integer gives the same labels each time.
         memory: "dense" stores W, n² numbers; "matrix-free" makes its rows as they are used, with memory
             linear in n; "auto" is dense up to `DENSE_BYTES`.
+        prior_weight: μ: how much `prior_term` counts beside the objective. Above 0 each fit takes a prior,
+            and cluster 0 is background.
 
     Attributes:
         labels_: (n,) cluster of each patch.
@@ -92,6 +99,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         losses_: (epochs,) loss of each epoch, before its step.
         n_clusters_found_: how many clusters have patches.
         start_labels_: (n_init, n) the clusters that each start found, for choosing by another measure.
+        start_assignments_: (n_init, n, K) their S.
         weights_: the fitted network's six tensors, by name.
         n_features_in_: d.
     """
@@ -111,6 +119,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         device: str | torch.device = "auto",
         random_state: int | np.random.RandomState | None = 0,
         memory: Memory = "auto",
+        prior_weight: float = 0.0,
     ) -> None:
         self.n_clusters = n_clusters
         self.objective = objective
@@ -125,28 +134,33 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
         self.memory = memory
+        self.prior_weight = prior_weight
 
     @_outside_modes
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(self, X: Any, y: object = None, *, prior: Any = None) -> Self:
         """Cluster one picture's patches.
 
         Args:
             X: n×d features, an array or a tensor (which may live on the device already).
             y: ignored.
+            prior: (n,) each patch's probability of foreground, where `prior_weight` is above 0.
 
         Raises:
-            ValueError: X is not a finite n×d matrix of at least two rows, has fewer rows than clusters, or a
-                parameter is out of range.
+            ValueError: X is not a finite n×d matrix of at least two rows, has fewer rows than clusters, a
+                parameter is out of range, or there is a prior without a weight or the other way round.
         """
-        self._solve([self], self._validate(X, reset=True).unsqueeze(0))
+        rows = self._validate(X, reset=True)
+        priors = self._checked_priors(None if prior is None else [prior], [rows])
+        self._solve([self], rows.unsqueeze(0), priors)
         return self
 
     @_outside_modes
-    def fit_batch(self, features: Tensor) -> list[Self]:
+    def fit_batch(self, features: Tensor, priors: Sequence[Any] | None = None) -> list[Self]:
         """Cluster the patches of several pictures of one grid together, each with networks of its own.
 
         Args:
             features: B×n×d.
+            priors: (n,) of each picture, as for `fit`.
 
         Returns:
             B fitted copies of this estimator, each as `fit` alone would have made it.
@@ -156,11 +170,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
         fitted = [clone(self) for _ in features]
         rows = [copy._validate(x, reset=True) for copy, x in zip(fitted, features, strict=True)]
         if rows:
-            self._solve(fitted, torch.stack(rows))
+            self._solve(fitted, torch.stack(rows), self._checked_priors(priors, rows))
         return fitted
 
     @_outside_modes
-    def fit_jointly(self, pictures: Sequence[Any]) -> Self:
+    def fit_jointly(self, pictures: Sequence[Any], priors: Sequence[Any] | None = None) -> Self:
         """Fit one network to the patches of many pictures, so that a label means the same in all (§4).
 
         Messages run inside each picture, as they do in `predict`; the loss is taken over mini-batches of
@@ -170,6 +184,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         Args:
             pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are
                 centred over each picture or over all is decided before: `segment_parts` says which it takes.
+            priors: (n_i,) of each picture, as for `fit`.
 
         Returns:
             This estimator; `labels_` and `assignments_` hold the patches of all pictures in turn, `losses_`
@@ -182,10 +197,14 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if not len(pictures):
             raise ValueError("fit_jointly needs the features of at least one picture")
         if callable(self.objective):
-            raise ValueError("fit_jointly takes objective 'ncut' or 'cc', not a callable")
+            raise ValueError(
+                f"fit_jointly takes one of the objectives {', '.join(OBJECTIVES)}, not a callable"
+            )
         rows = [self._validate(X, reset=i == 0, least=1) for i, X in enumerate(pictures)]
         features = torch.cat(rows)
         self._check_parameters(len(features))
+        each_prior = self._checked_priors(priors, rows)
+        prior = None if each_prior is None else torch.cat(each_prior).unsqueeze(0)
         generators, starts = self._starts(features.shape[1])
         networks = Networks(starts, batch=1, dropout=self.dropout).to(features.device)
         optimizer = torch.optim.AdamW(networks.parameters(), lr=self.learning_rate, fused=True)
@@ -196,22 +215,22 @@ class DeepCut(ClusterMixin, BaseEstimator):
             order = torch.randperm(len(features), generator=generators[0]).to(features.device)
             losses = []
             for chosen in order.tensor_split(batches):
-                graph, loss = self._graph(features[chosen].unsqueeze(0))
+                graph, loss = self._problem(features[chosen].unsqueeze(0), _rows(prior, chosen))
                 near = propagated[chosen].unsqueeze(0)
                 losses.append(_step(networks, optimizer, graph, near, loss, generators))
             history.append(torch.stack(losses).mean(0))
         with torch.no_grad():
             totals = torch.zeros(self.n_init, dtype=torch.float32)
             for chosen in order.tensor_split(batches):
-                graph, loss = self._graph(features[chosen].unsqueeze(0))
+                graph, loss = self._problem(features[chosen].unsqueeze(0), _rows(prior, chosen))
                 totals += loss(graph, networks(propagated[chosen].unsqueeze(0)))[0].cpu()
             assignment = networks(propagated.unsqueeze(0))[0]
         start = int(totals.argmin())
         self._keep(assignment[start], torch.stack(history)[:, 0, start], networks.weights(0, start))
-        self.start_labels_ = assignment.argmax(-1).cpu().numpy()
+        self.start_assignments_ = assignment.cpu().numpy()
+        self.start_labels_ = self.start_assignments_.argmax(-1)
         return self
 
-    @_outside_modes
     def predict(self, X: Any) -> np.ndarray:
         """Label other features with the fitted network, without training (§4).
 
@@ -221,12 +240,24 @@ class DeepCut(ClusterMixin, BaseEstimator):
         Returns:
             (n,) labels that mean the same clusters as `labels_`.
         """
-        check_is_fitted(self)
+        return self.predict_assignments(X).argmax(axis=1)
+
+    @_outside_modes
+    def predict_assignments(self, X: Any) -> np.ndarray:
+        """The assignments S of other features by the fitted network, without training.
+
+        Args:
+            X: as for `predict`.
+
+        Returns:
+            n×K float32.
+        """
+        check_is_fitted(self, "weights_")
         features = self._validate(X, reset=False)
         network = Networks([self.weights_], batch=1, dropout=0.0).to(features.device)
         with torch.no_grad():
             assignment = network(self._propagate(features.unsqueeze(0)))
-        return assignment[0, 0].argmax(-1).cpu().numpy()
+        return assignment[0, 0].cpu().numpy()
 
     def restore(self, weights: Weights) -> Self:
         """Take up a network that was fitted before, so that `predict` works.
@@ -242,7 +273,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.n_features_in_ = in_channels
         return self
 
-    def _solve(self, fitted: list[Self], features: Tensor) -> None:
+    def _solve(self, fitted: list[Self], features: Tensor, priors: list[Tensor] | None) -> None:
         """Optimise B×n×d features, as many pictures at a time as fit the memory; fill in the estimators."""
         _, n, in_channels = features.shape
         self._check_parameters(n)
@@ -258,7 +289,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
             chunk = features[first : first + together]
             for generator, state in zip(generators, states, strict=True):
                 generator.set_state(state)  # every picture meets the same dropout
-            graph, loss = self._graph(chunk)
+            prior = None if priors is None else torch.stack(priors[first : first + together])
+            graph, loss = self._problem(chunk, prior)
             networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
             # Â F does not change while the weights do: once for a chunk, not once an epoch
             propagated = graph.propagate(graph.features)
@@ -271,7 +303,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
             for i, start in enumerate(best):
                 copy = fitted[first + i]
                 copy._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
-                copy.start_labels_ = assignment[i].argmax(-1).cpu().numpy()
+                copy.start_assignments_ = assignment[i].cpu().numpy()
+                copy.start_labels_ = copy.start_assignments_.argmax(-1)
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
         if not (torch.isfinite(assignment).all() and torch.isfinite(losses).all()):
@@ -287,17 +320,37 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
     def _propagate(self, features: Tensor) -> Tensor:
         """Â F of B×n×d features."""
-        graph, _ = self._graph(features)
+        graph, _ = self._problem(features, None)
         return graph.propagate(graph.features)
 
-    def _graph(self, features: Tensor) -> tuple[Graph, Loss]:
+    def _problem(self, features: Tensor, prior: Tensor | None) -> tuple[Graph, Loss]:
+        """The graph of B×n×d features, and what of it is minimised; the prior, if any, is B×n."""
         dense = stores_affinity(features.shape[-2], self.memory)
-        if self.objective == "cc":
-            return cc_graph(features, self.alpha, dense=dense), cc_loss
-        graph = ncut_graph(features, dense=dense)
-        if self.objective == "ncut":
-            return graph, ncut_loss
-        return graph, _on_single_graphs(self.objective)
+        graph = (
+            cc_graph(features, self.alpha, dense=dense)
+            if self.objective == "cc"
+            else ncut_graph(features, dense=dense)
+        )
+        objective = self.objective
+        loss = _on_single_graphs(objective) if callable(objective) else OBJECTIVES[objective]
+        if prior is None:
+            return graph, loss
+        return graph, lambda graph, S: loss(graph, S) + self.prior_weight * prior_term(S, prior)
+
+    def _checked_priors(self, priors: Sequence[Any] | None, rows: Sequence[Tensor]) -> list[Tensor] | None:
+        """Priors as the losses take them, where the weight says that there are some."""
+        if priors is None and not self.prior_weight:
+            return None
+        if priors is None:
+            raise ValueError("prior_weight is above 0: give each patch's prior probability of foreground")
+        if not self.prior_weight:
+            raise ValueError("a prior counts for nothing while prior_weight is 0; set it, or give no prior")
+        if len(priors) != len(rows):
+            raise ValueError(f"{len(priors)} priors for {len(rows)} pictures; give one for each")
+        return [
+            checked_prior(prior, len(values)).to(values.device)
+            for prior, values in zip(priors, rows, strict=True)
+        ]
 
     def _starts(self, in_channels: int) -> tuple[list[torch.Generator], list[Weights]]:
         seed = self.random_state
@@ -340,8 +393,10 @@ class DeepCut(ClusterMixin, BaseEstimator):
         Raises:
             ValueError: a parameter is out of range, or no number; the message names it.
         """
-        if not (callable(self.objective) or self.objective in ("ncut", "cc")):
-            raise ValueError(f"objective must be 'ncut', 'cc' or a callable, not {self.objective!r}")
+        if not (callable(self.objective) or self.objective in OBJECTIVES):
+            raise ValueError(
+                f"objective must be one of {', '.join(OBJECTIVES)} or a callable, not {self.objective!r}"
+            )
         if self.memory not in ("auto", "dense", "matrix-free"):
             raise ValueError(f"memory must be 'auto', 'dense' or 'matrix-free', not {self.memory!r}")
         for name, most in MOST.items():
@@ -349,6 +404,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         check_positive("learning_rate", self.learning_rate)
         if self.objective == "cc":
             check_positive("alpha", self.alpha)
+        if self.prior_weight != 0:
+            check_positive("prior_weight", self.prior_weight)
         if not (isinstance(self.dropout, numbers.Real) and 0 <= self.dropout < 1):
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if isinstance(self.random_state, numbers.Number):
@@ -416,6 +473,10 @@ def _step(
         losses.sum().backward()  # the networks share nothing, so the sum's gradient is each one's own
         optimizer.step()
     return losses.detach()
+
+
+def _rows(prior: Tensor | None, chosen: Tensor) -> Tensor | None:
+    return None if prior is None else prior[:, chosen]
 
 
 def _on_single_graphs(objective: Loss) -> Loss:

@@ -25,6 +25,7 @@ class PatchFeatures:
         backbone: the name of the backbone.
         patch_size: side of a patch, in pixels of the fitted picture.
         stride: distance of neighbouring patches, in the same pixels; below `patch_size` patches overlap.
+        prior: (n,) each patch's probability of foreground, 0…1, if the backbone has a `ForegroundPrior`.
     """
 
     values: Tensor
@@ -34,6 +35,7 @@ class PatchFeatures:
     backbone: str
     patch_size: int = 1
     stride: int = 1
+    prior: Tensor | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", float32(self.values))

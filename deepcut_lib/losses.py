@@ -1,5 +1,7 @@
 """The two losses: relaxed normalised cut (Eq. 9) and correlation clustering (Eq. 10).
 
+Beyond the paper, a normalised cut without a term for balance, and what a foreground prior adds to any loss.
+
 Both take assignments S whose rows sum to one, and may be batched: a graph of B pictures goes with S of shape
 (B, n, K), or (B, R, n, K) for R networks on each.
 """
@@ -43,6 +45,38 @@ def orthogonality_term(assignment: Tensor) -> Tensor:
     return torch.linalg.matrix_norm(overlap / torch.linalg.matrix_norm(overlap, keepdim=True) - target)
 
 
+def soft_ncut_loss(graph: Graph, assignment: Tensor) -> Tensor:
+    """Relaxed normalised cut as Shi and Malik sum it, a fraction each: Σ_k (1 − S_kᵀWS_k / dᵀS_k).
+
+    Every cluster must earn its own fraction, so that none stays empty, and no term asks for equal sizes, as
+    the second of Eq. 9 does: a small object may stay small.
+
+    Args:
+        graph: with nonnegative affinities.
+        assignment: S, (…, n, K).
+
+    Returns:
+        (…) losses, from 0 to K.
+    """
+    inside = association_of_each(graph, assignment)
+    volume = (_align(graph.degrees.unsqueeze(-1), assignment) * assignment).sum(-2)
+    return (1 - inside / volume.clamp(min=torch.finfo(volume.dtype).tiny)).sum(-1)
+
+
+def prior_term(assignment: Tensor, prior: Tensor) -> Tensor:
+    """What a foreground prior q adds to a loss: the mean of (1 − S_i0) (½ − q_i), cluster 0 being background.
+
+    Args:
+        assignment: S, (…, n, K).
+        prior: q, (…, n), each patch's probability of foreground, see `ForegroundPrior`.
+
+    Returns:
+        (…) from −½, where assignments follow the prior and it is sure, to ½.
+    """
+    foreground = 1 - assignment[..., 0]
+    return (foreground * (0.5 - _align(prior, foreground))).mean(-1)
+
+
 def cc_loss(graph: Graph, assignment: Tensor) -> Tensor:
     """Correlation clustering: −Tr(W S Sᵀ) (Eq. 10), which needs no number of clusters.
 
@@ -58,22 +92,27 @@ def cc_loss(graph: Graph, assignment: Tensor) -> Tensor:
 
 def association(graph: Graph, assignment: Tensor) -> Tensor:
     """Tr(SᵀWS), (…): the affinity inside clusters. W is constant: gradients run to S alone."""
+    return association_of_each(graph, assignment).sum(-1)
+
+
+def association_of_each(graph: Graph, assignment: Tensor) -> Tensor:
+    """The diagonal of SᵀWS, (…, K): the affinity inside each cluster."""
     return _Association.apply(graph, assignment)
 
 
 class _Association(torch.autograd.Function):
-    """Tr(SᵀWS) with its gradient 2WS, the very product that the value needs: one pass over W serves both."""
+    """The diagonal of SᵀWS. The product that its gradient needs, 2WS, is the one that it needs itself."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, graph: Graph, assignment: Tensor) -> Tensor:
         product = _matmul(graph, assignment)
         ctx.save_for_backward(product)
-        return (assignment * product).sum((-1, -2))
+        return (assignment * product).sum(-2)
 
     @staticmethod
     def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[None, Tensor]:
         (product,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return None, 2 * upstream[..., None, None] * product
+        return None, 2 * upstream.unsqueeze(-2) * product
 
 
 def _matmul(graph: Graph, assignment: Tensor) -> Tensor:

@@ -1,16 +1,22 @@
 """How a backbone's features are cut: all settings of the optimisation, in one place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut, Memory, Objective
-from deepcut_lib.features import normalize
+from deepcut_lib.features import PatchFeatures, normalize
 
 CC_CLUSTERS = 10
 """The most clusters that correlation clustering looks for unless told: the published code's number."""
+
+
+Rule: TypeAlias = Literal["border", "union"]
+
+RULES = get_args(Rule)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Recipe:
 
     Attributes:
         n_clusters: K; with objective "cc" the most clusters that can be found.
-        objective: "ncut" (Eq. 9), "cc" (Eq. 10) or a callable, see `DeepCut`.
+        objective: "ncut" (Eq. 9), "cc" (Eq. 10), "soft_ncut" or a callable, see `DeepCut`.
         alpha: the k sensitivity of "cc" (Eq. 7).
         epochs: steps of the optimiser.
         learning_rate: its step size.
@@ -30,6 +36,10 @@ class Recipe:
         memory: whether affinities are stored, see `DeepCut`.
         least_spread: spread of the features (see `features.spread`) below which a picture shows nothing to
             cut, between that of blank pictures and of photographs; 0 where it has not been measured.
+        prior_weight: μ, how much the backbone's foreground prior counts in the loss; above 0, cluster 0 is
+            background and all others are foreground.
+        rule: what decides which clusters are background where no prior does: "border" (§3.2, see
+            `background_clusters`) or "union" (see `best_union`).
     """
 
     n_clusters: int = 2
@@ -41,6 +51,8 @@ class Recipe:
     centred: bool = False
     memory: Memory = "auto"
     least_spread: float = 0.0
+    prior_weight: float = 0.0
+    rule: Rule = "border"
 
     def but(self, **changes: Any) -> Self:
         """The same with some settings changed; a change to None is none.
@@ -63,6 +75,28 @@ class Recipe:
         """Features as they are clustered, n×d → n×d: centred, or as they are."""
         return normalize(values) if self.centred else values
 
+    def priors(self, features: Sequence[PatchFeatures]) -> list[Tensor] | None:
+        """Each picture's foreground prior, (n,), if this recipe weighs it, else None.
+
+        Raises:
+            ValueError: the features carry none, since their backbone has none.
+        """
+        if not self.prior_weight:
+            return None
+        priors = [of_picture.prior for of_picture in features if of_picture.prior is not None]
+        if len(priors) < len(features):
+            raise ValueError(
+                f"the recipe weighs a foreground prior, but {features[0].backbone} has none; give the "
+                "backbone one (Backbone.with_prior), or take a recipe with prior_weight 0"
+            )
+        return priors
+
+    def without_prior(self) -> "Recipe":
+        """This recipe if it weighs no prior; else what cuts the same features without one."""
+        if not self.prior_weight:
+            return self
+        return replace(CENTRED_RECIPE, memory=self.memory, least_spread=self.least_spread)
+
     def estimator(self, device: str | torch.device = "auto", random_state: int = 0) -> DeepCut:
         """The clusterer with these settings.
 
@@ -79,7 +113,10 @@ class Recipe:
             device=str(device),
             random_state=random_state,
             memory=self.memory,
+            prior_weight=self.prior_weight,
         )
+        if self.rule not in RULES:
+            raise ValueError(f"rule must be one of {', '.join(RULES)}, not {self.rule!r}")
         estimator.check_parameters()
         return estimator
 
@@ -89,3 +126,7 @@ PUBLISHED_RECIPE = Recipe()
 CENTRED_RECIPE = Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, centred=True)
 """What suits the backbones that are installed with the library, found on horse photographs with masks: an
 object and two kinds of background, such as sky and ground."""
+
+PRIOR_RECIPE = Recipe(objective="soft_ncut", epochs=30, learning_rate=2e-2, centred=True, prior_weight=24.0)
+"""Foreground and background where a backbone has a foreground prior: the graph's cut and the prior in
+one loss, chosen on photographs of DUTS-TE and on the pictures of ``data/``."""

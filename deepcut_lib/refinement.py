@@ -1,7 +1,7 @@
-"""Sharper masks: the bilateral solver, and the largest connected component."""
+"""Sharper masks: the bilateral solver, for hard masks and for soft ones; the largest connected component."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,7 @@ def bilateral_solver(
     sigma_luma: float = 4,
     sigma_chroma: float = 4,
     smoothness: float = 256,
-    confidence: float = 0.999,
+    confidence: float | np.ndarray = 0.999,
     iterations: int = 25,
 ) -> np.ndarray:
     """Pull a mask's edge onto the picture's edges (Barron and Poole, "The Fast Bilateral Solver", 2016).
@@ -38,7 +38,7 @@ def bilateral_solver(
         sigma_luma: their width in brightness (0…255).
         sigma_chroma: their width in each of the two colour differences (0…255).
         smoothness: λ.
-        confidence: trust in the mask, the same for each pixel.
+        confidence: trust in the mask, positive; one number, or H×W of them.
         iterations: most steps of conjugate gradients.
 
     Returns:
@@ -48,12 +48,18 @@ def bilateral_solver(
         ValueError: picture and mask differ in size, or a parameter is out of range.
     """
     sigmas = {"sigma_xy": sigma_xy, "sigma_luma": sigma_luma, "sigma_chroma": sigma_chroma}
-    for name, value in {**sigmas, "smoothness": smoothness, "confidence": confidence}.items():
+    trust = np.broadcast_to(np.asarray(confidence, np.float64), np.shape(confidence) or mask.shape)
+    least = float(trust.min()) if trust.size else 0.0
+    for name, value in {**sigmas, "smoothness": smoothness, "confidence": least}.items():
         check_positive(name, value)
     check_whole("iterations", iterations, 1)
     pixels = np.asarray(load_image(image))
     if pixels.shape[:2] != mask.shape:
         raise ValueError(f"the picture is {pixels.shape[:2]} (height, width), but the mask {mask.shape}")
+    if trust.shape != mask.shape:
+        raise ValueError(
+            f"the confidence is {trust.shape}, but the mask {mask.shape}; give one for each pixel"
+        )
     cells = [(side / sigma_xy + 3) for side in mask.shape]
     cells += [256 / sigma + 3 for sigma in (sigma_luma, sigma_chroma, sigma_chroma)]
     if math.prod(cells) >= 2**63:
@@ -62,8 +68,8 @@ def bilateral_solver(
     mass, scale = _bistochastic(splat, blur)
 
     target = np.asarray(mask, np.float64).ravel()
-    weight = splat @ np.full(target.size, confidence)
-    data = splat @ (target * confidence)
+    weight = splat @ trust.ravel()
+    data = splat @ (target * trust.ravel())
     rescale = sparse.diags_array(scale)
     matrix = smoothness * (sparse.diags_array(mass) - rescale @ blur @ rescale) + sparse.diags_array(weight)
     jacobi = sparse.diags_array(1 / np.maximum(matrix.diagonal(), 1e-5))
@@ -72,12 +78,57 @@ def bilateral_solver(
 
 
 def refine_mask(image: Image.Image, mask: np.ndarray) -> np.ndarray:
-    """Bilateral solver, cut at one half, holes filled, the largest component kept: H×W bool → H×W bool.
+    """Sharpen a hard mask as was published: the solver at full size, cut at one half, holes filled.
 
-    A mask that the solver dissolves is returned as it came.
+    Args:
+        image: H×W RGB picture.
+        mask: H×W bool.
+
+    Returns:
+        H×W bool, the largest connected part; a mask that the solver dissolves is returned as it came.
     """
     solved = ndimage.binary_fill_holes(bilateral_solver(image, mask) > 0.5)
     return largest_component(solved) if solved.any() else mask
+
+
+SOLVER_SIDE = 300
+"""The longest side, in pixels, at which soft masks are refined: objects have edges there, texture none."""
+
+SOFT_SOLVER: dict[str, Any] = {"sigma_xy": 12.0, "sigma_luma": 8.0, "sigma_chroma": 8.0, "smoothness": 64.0}
+"""The bilateral solver's settings for a soft mask at `SOLVER_SIDE`."""
+
+
+def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
+    """Sharpen a soft mask: the bilateral solver, cut at one half, holes filled.
+
+    Pixels are trusted as far as they are sure: p is stretched, on both sides of ½, until the surest reach 0 and 1, and the
+    confidence is (2p − 1)² + 0.001, so that where the clustering wavers the picture's edges decide. The
+    picture is shrunk to `SOLVER_SIDE` for this.
+
+    Args:
+        image: H×W RGB picture.
+        probability: p, H×W in 0…1 (or bool): how likely each pixel is foreground.
+
+    Returns:
+        H×W bool; where the solver leaves nothing, p cut at one half.
+    """
+    height, width = probability.shape
+    scale = min(SOLVER_SIDE / max(height, width), 1)
+    small = (max(round(width * scale), 1), max(round(height * scale), 1))
+    soft = Image.fromarray(probability.astype(np.float32)).resize(small, Image.Resampling.BILINEAR)
+    apart = np.asarray(soft) - 0.5
+    # The surest pixel of either kind counts as sure: a network of few epochs says little of one, or of both
+    inside, outside = max(apart.max(), 1e-6), max(-apart.min(), 1e-6)
+    target = (0.5 + 0.5 * np.where(apart > 0, apart / inside, apart / outside)).astype(np.float32)
+    solved = bilateral_solver(
+        image.resize(small, Image.Resampling.LANCZOS),
+        target,
+        confidence=(2 * target - 1) ** 2 + 0.001,
+        **SOFT_SOLVER,
+    )
+    enlarged = Image.fromarray(solved).resize((width, height), Image.Resampling.BILINEAR)
+    sharp = ndimage.binary_fill_holes(np.asarray(enlarged) > 0.5)
+    return sharp if sharp.any() else probability > 0.5
 
 
 def largest_component(mask: np.ndarray, *, neighbours: Literal[4, 8] = 4) -> np.ndarray:

@@ -12,12 +12,12 @@ from torch import Tensor
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import DeepCut, stores_affinity
 from deepcut_lib.features import PatchFeatures, alike, spread, upsample
-from deepcut_lib.foreground import background_clusters, foreground_box
+from deepcut_lib.foreground import background_clusters, best_union, foreground_box
 from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
-from deepcut_lib.refinement import refine_mask
+from deepcut_lib.refinement import refine_mask, refine_soft
 
 _SAME = 1e-3
 """Spread below which features differ by rounding alone."""
@@ -30,6 +30,8 @@ class Segmentation:
     Attributes:
         labels: h×w clusters over the patch grid, numbered 0…K−1.
         background: (K,) bool, which of them are background.
+        probability: h×w, how surely each patch is foreground, 0…1, see `foreground_probability`; zeros and
+            ones after a second stage.
         coarse_mask: H×W bool, the foreground's patches at the picture's own size.
         mask: H×W bool, the same, refined if that was asked for.
         box: (x1, y1, x2, y2) round the largest part of the foreground's patches, or of the refined mask; in
@@ -43,6 +45,7 @@ class Segmentation:
 
     labels: np.ndarray
     background: np.ndarray
+    probability: np.ndarray
     coarse_mask: np.ndarray
     mask: np.ndarray
     box: Box
@@ -77,33 +80,35 @@ def segment(
 ) -> Segmentation:
     """Segment one picture into foreground and background, without training data (§3.3).
 
-    Of the random starts, the one is kept whose foreground has the least N-cut against the rest.
+    A backbone with a foreground prior is cut in two, graph and prior deciding together. Without one, the
+    recipe's rule tells foreground from background, and of the random starts the one is kept whose foreground
+    is the clearest: by the least N-cut against the rest, or by the score of `best_union`.
 
     Args:
         image: a path, PIL picture or array.
         backbone: a loaded backbone, or a name for `load_backbone`.
-        recipe: how the features are cut; by default the backbone's own. `PUBLISHED_RECIPE` is the published
-            code's.
+        recipe: how the features are cut; by default the backbone's `foreground_recipe`. Its `recipe` leaves
+            a prior out, and `PUBLISHED_RECIPE` is the published code's.
         two_stage: cut foreground from background, then cut each again (§3.4). Parts of the foreground that
             the border rule takes for background become background; unlike in the published code, no part of
             the background can turn into foreground.
-        refine: sharpen the mask by the bilateral solver and keep its largest part.
+        refine: sharpen the mask by the bilateral solver, see `refine_soft`.
         size: the size that the picture is fitted to, see `fit_image`; by default the backbone's.
         stride: distance of patches in pixels, below the patch side for a finer grid; only with a backbone
             given by name.
         device: where to run, if the backbone is given by name.
         random_state: seed of the starts.
         **overrides: settings that replace the recipe's, such as ``n_clusters``, ``objective``, ``alpha``,
-            ``epochs``, ``learning_rate``, ``n_init``, ``centred`` or ``memory``, see `Recipe`. Clusters,
-            however many, are foreground or background by the border rule (`background_clusters`).
+            ``epochs``, ``learning_rate``, ``n_init``, ``centred`` or ``memory``, see `Recipe`.
 
     Raises:
         ImageError: the picture cannot be used.
-        ValueError: a setting is out of range, or the picture has fewer patches than clusters.
+        ValueError: a setting is out of range, the picture has fewer patches than clusters, or the recipe
+            weighs a prior that the backbone does not have.
         TypeError: there is no such setting.
     """
     backbone = resolve_backbone(backbone, stride=stride, device=device)
-    recipe = (recipe or backbone.recipe).but(**overrides)
+    recipe = (recipe or backbone.foreground_recipe).but(**overrides)
     picture = load_image(image)
     features = backbone(picture, size=size, cls=False)
     return cut(
@@ -128,7 +133,7 @@ def cut(
 
     Args:
         features: each picture's, as the backbone gives them.
-        recipe: how they are cut: the backbone's, `Backbone.recipe`, unless others are wanted.
+        recipe: how they are cut: the backbone's `foreground_recipe`, or its `recipe` without a prior.
         two_stage: as for `segment`, like the random state and what replaces the recipe's settings.
         refine_on: the pictures, to sharpen their masks by the bilateral solver; None leaves them coarse.
         random_state: seed of the starts.
@@ -144,13 +149,17 @@ def cut(
         raise ValueError(f"{len(refine_on)} pictures for the features of {len(features)}; give one for each")
     recipe = recipe.but(**overrides)
     prepared = [recipe.prepare(of_picture.values) for of_picture in features]
+    priors = recipe.priors(features)
     segmentations: list[Segmentation | None] = [None] * len(features)
     for members in alike(prepared):
         stacked = torch.stack([prepared[i] for i in members])
         estimator = recipe.estimator(stacked.device, random_state)
-        for i, fitted in zip(members, estimator.fit_batch(stacked), strict=True):
+        of_members = None if priors is None else [priors[i] for i in members]
+        for i, fitted in zip(members, estimator.fit_batch(stacked, of_members), strict=True):
             picture = None if refine_on is None else refine_on[i]
-            segmentations[i] = _finish(fitted, features[i], prepared[i], recipe, two_stage, picture)
+            segmentations[i] = _finish(
+                fitted, features[i], prepared[i], recipe, two_stage, picture, random_state
+            )
     return [segmentation for segmentation in segmentations if segmentation is not None]
 
 
@@ -161,22 +170,75 @@ def _finish(
     recipe: Recipe,
     two_stage: bool,
     picture: Image.Image | None,
+    random_state: int,
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
-    losses = fitted.losses_
+    graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # made when it is asked
     starts = [features.to_map(labels) for labels in fitted.start_labels_]
-    labels = starts[0]
-    if len(starts) > 1:
-        graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # one for all starts
-        labels = min(starts, key=lambda start: _foreground_cut(graph, start))
-    background = background_clusters(labels)
-    if two_stage:
+    chosen = 0
+    if recipe.prior_weight:  # clusters of all starts mean the same: the one with the least loss
+        chosen = int((fitted.start_labels_ == fitted.labels_).all(axis=1).argmax())
+    elif len(starts) > 1:
+        chosen = min(range(len(starts)), key=lambda start: _unclear(starts[start], recipe, graph))
+    labels = starts[chosen]
+    background = find_background(labels, recipe, graph)
+    probability: np.ndarray | None = None
+    if not two_stage:
+        probability = foreground_probability(fitted.start_assignments_[chosen], background, features)
+    else:
+        again = recipe.without_prior()
 
-        def again(rows: Tensor) -> np.ndarray:
-            return fitted.fit(recipe.prepare(rows)).labels_
+        def cut_rows(rows: Tensor) -> np.ndarray:
+            return again.estimator(rows.device, random_state).fit(again.prepare(rows)).labels_
 
-        labels, background = _cut_again(labels, background, features.values, again, fitted.n_clusters)
-    return assemble(labels, background, features, losses, refine_on=picture, least_spread=recipe.least_spread)
+        labels, background = _cut_again(labels, background, features.values, cut_rows, again.n_clusters)
+    return assemble(
+        labels,
+        background,
+        features,
+        fitted.losses_,
+        probability=probability,
+        refine_on=picture,
+        least_spread=recipe.least_spread,
+    )
+
+
+def find_background(labels: np.ndarray, recipe: Recipe, graph: Graph) -> np.ndarray:
+    """Which clusters are background, by what the recipe says: its prior, or its rule.
+
+    Args:
+        labels: h×w clusters, 0…K−1.
+        recipe: with a prior, cluster 0 is background and all others are foreground.
+        graph: of the h·w patches, for the rule "union".
+
+    Returns:
+        (K,) bool.
+    """
+    if recipe.prior_weight:
+        return np.arange(recipe.n_clusters) == 0
+    return best_union(labels, graph)[0] if recipe.rule == "union" else background_clusters(labels)
+
+
+def foreground_probability(
+    assignment: np.ndarray, background: np.ndarray, features: PatchFeatures
+) -> np.ndarray:
+    """How surely each patch is foreground: f / (f + b), the most that S gives a cluster of either kind.
+
+    Above ½ exactly where the largest assignment is to a foreground cluster, which sums over clusters are not:
+    two halves of the background would lose against one foreground.
+
+    Args:
+        assignment: S, n×K.
+        background: (K,) bool; clusters beyond its end are background.
+        features: whose patches they are.
+
+    Returns:
+        h×w in 0…1.
+    """
+    foreground = np.zeros(assignment.shape[1], bool)
+    foreground[: len(background)] = ~background
+    inside, outside = (assignment[:, chosen].max(axis=1, initial=0) for chosen in (foreground, ~foreground))
+    return features.to_map(inside / np.maximum(inside + outside, np.finfo(np.float32).tiny))
 
 
 def assemble(
@@ -185,6 +247,7 @@ def assemble(
     features: PatchFeatures,
     losses: np.ndarray,
     *,
+    probability: np.ndarray | None = None,
     refine_on: Image.Image | None,
     least_spread: float = 0.0,
 ) -> Segmentation:
@@ -195,6 +258,7 @@ def assemble(
         background: (K,) bool.
         features: what was clustered.
         losses: of each epoch; empty where nothing was optimised.
+        probability: h×w, see `Segmentation`, for `refine_soft`; without it the mask is refined as a hard one.
         refine_on: the picture, to sharpen the mask by the bilateral solver; None leaves it coarse.
         least_spread: the recipe's.
     """
@@ -202,10 +266,16 @@ def assemble(
     alike = apart < max(least_spread, _SAME)
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
-    refined = refine_mask(refine_on, coarse) if refine_on is not None and coarse.any() else None
+    refined = None
+    if refine_on is not None and coarse.any():
+        if probability is None:
+            refined = refine_mask(refine_on, coarse)
+        else:
+            refined = refine_soft(refine_on, upsample(probability, features, smooth=True))
     return Segmentation(
         labels=labels,
         background=background,
+        probability=foreground.astype(np.float32) if probability is None else probability,
         coarse_mask=coarse,
         mask=coarse if refined is None else refined,
         box=foreground_box(foreground if refined is None else refined, features.image_size),
@@ -216,8 +286,10 @@ def assemble(
     )
 
 
-def _foreground_cut(graph: Graph, labels: np.ndarray) -> float:
-    """N-cut of foreground against background: what tells a clear start from a poor one."""
+def _unclear(labels: np.ndarray, recipe: Recipe, graph: Graph) -> float:
+    """The lower, the clearer is a start: its foreground's N-cut, or its best union's score."""
+    if recipe.rule == "union":
+        return best_union(labels, graph)[1]
     foreground = ~background_clusters(labels)[labels]
     return normalized_cut(graph, torch.from_numpy(foreground.ravel())) if foreground.any() else float("inf")
 

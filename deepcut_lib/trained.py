@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,20 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
-from deepcut_lib.clustering import MOST, DeepCut
+from deepcut_lib.clustering import MOST, DeepCut, stores_affinity
 from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import background_clusters
+from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.network import NAMES
 from deepcut_lib.parameters import check_whole
 from deepcut_lib.parts import EPOCHS, Parts, apply_parts, fit_parts, parts_recipe
 from deepcut_lib.recipe import Recipe
-from deepcut_lib.segmentation import Segmentation, assemble
+from deepcut_lib.segmentation import Segmentation, assemble, find_background, foreground_probability
 
-FORMAT = "deepcut-trained-2"
+FORMAT = "deepcut-trained-3"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,9 @@ class TrainedDeepCut:
         recipe: how its features are prepared, and how the first network was fitted.
         size: the size that pictures are fitted to: a side, (height, width), None for their own, or
             "default" for the backbone's.
-        background: (K,) bool, which clusters are background: judged by the border in most training pictures.
+        background: (K,) bool, which clusters are background in every picture: cluster 0 with a prior, else
+            judged by the border in most training pictures; None where each picture is judged on its own, by
+            the rule "union".
         foreground_model: the fitted network that cuts foreground from background.
         part_model: the one that cuts the foreground into parts, or None.
         n_pictures: how many pictures they were fitted to.
@@ -48,7 +51,7 @@ class TrainedDeepCut:
     backbone: str
     recipe: Recipe
     size: Size | str
-    background: np.ndarray
+    background: np.ndarray | None
     foreground_model: DeepCut
     part_model: DeepCut | None
     n_pictures: int
@@ -82,11 +85,19 @@ class TrainedDeepCut:
             features: the picture's.
             refine_on: the picture, for a sharp mask.
         """
+        values = self.recipe.prepare(features.values)
+        assignment = self.foreground_model.predict_assignments(values)
+        labels = features.to_map(assignment.argmax(axis=1))
+        background = self.background
+        if background is None:
+            graph = ncut_graph(values, dense=stores_affinity(len(values), self.recipe.memory))
+            background = find_background(labels, self.recipe, graph)
         return assemble(
-            self.labels(features),
-            self.background,
+            labels,
+            background,
             features,
             np.empty(0, np.float32),
+            probability=foreground_probability(assignment, background, features),
             refine_on=refine_on,
             least_spread=self.recipe.least_spread,
         )
@@ -113,10 +124,6 @@ class TrainedDeepCut:
             return Parts(np.zeros(features.grid, int), features, segmentation.message)
         return apply_parts(self.part_model, features, segmentation.foreground, self.recipe)
 
-    def labels(self, features: PatchFeatures) -> np.ndarray:
-        """The first network's clusters: h×w."""
-        return features.to_map(self.foreground_model.predict(self.recipe.prepare(features.values)))
-
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one safetensors file.
 
@@ -134,7 +141,7 @@ class TrainedDeepCut:
             "backbone": self.backbone,
             "recipe": asdict(self.recipe),
             "size": self.size,
-            "background": self.background.tolist(),
+            "background": None if self.background is None else self.background.tolist(),
             "n_pictures": self.n_pictures,
             "made_from": self.made_from,
         }
@@ -159,14 +166,14 @@ class TrainedDeepCut:
                 raise KeyError("format")
             notes = json.loads(metadata["notes"])
             recipe = Recipe(**notes["recipe"])
-            background = np.array(notes["background"], bool)
+            judged = notes["background"]
             size = notes["size"]
             return cls(
                 backbone=str(notes["backbone"]),
                 recipe=recipe,
                 size=tuple(size) if isinstance(size, list) else size,
-                background=background,
-                foreground_model=_restored(recipe.but(n_clusters=len(background)), tensors, "foreground"),
+                background=None if judged is None else _of_length(judged, recipe.n_clusters),
+                foreground_model=_restored(recipe, tensors, "foreground"),
                 part_model=_restored_parts(recipe, tensors),
                 n_pictures=int(notes["n_pictures"]),
                 made_from=str(notes["made_from"]),
@@ -202,8 +209,8 @@ def train_once(
         images: paths, PIL pictures or arrays; other pictures should show the same kind of things.
         k: how many parts the foreground is to be cut into; None for foreground and background alone.
         backbone: a loaded backbone, or a name for `load_backbone`.
-        recipe: how the first network cuts; by default the backbone's own. Its epochs are rounds over all
-            patches.
+        recipe: how the first network cuts; by default the backbone's `foreground_recipe`. Its epochs are
+            rounds over all patches.
         part_epochs: rounds of the second network.
         size: the size that pictures are fitted to; by default the backbone's.
         device: where to run, if the backbone is given by name.
@@ -219,7 +226,7 @@ def train_once(
     if not len(images):
         raise ValueError("there are no pictures to train on; give at least one")
     backbone = resolve_backbone(backbone, device=device)
-    recipe = (recipe or backbone.recipe).but(**overrides)
+    recipe = (recipe or backbone.foreground_recipe).but(**overrides)
     recipe.estimator("cpu", random_state)
     _second_recipe(recipe, k, part_epochs)
     return train_on_features(
@@ -247,20 +254,32 @@ def train_on_features(
     """`train_once` where the pictures' features are at hand; arguments and errors are the same."""
     if not len(features):
         raise ValueError("there are no pictures to train on; give at least one")
-    recipe = (recipe or backbone.recipe).but(**overrides)
+    recipe = (recipe or backbone.foreground_recipe).but(**overrides)
     second = _second_recipe(recipe, k, part_epochs)
     prepared = [recipe.prepare(of_picture.values) for of_picture in features]
-    first = recipe.estimator(features[0].values.device, random_state).fit_jointly(prepared)
+    priors = recipe.priors(features)
+    first = recipe.estimator(features[0].values.device, random_state).fit_jointly(prepared, priors)
     ends = np.cumsum([len(values) for values in prepared])[:-1]
     maps = [
         of_picture.to_map(labels)
         for of_picture, labels in zip(features, np.split(first.labels_, ends), strict=True)
     ]
-    background = _vote(maps, first.n_clusters)
-    part_model = None
-    if second is not None:
-        part_model = fit_parts(features, [~background[labels] for labels in maps], second, random_state)
-    return TrainedDeepCut(backbone.name, recipe, size, background, first, part_model, len(features))
+    background: np.ndarray | None = None
+    if recipe.prior_weight:
+        background = np.arange(first.n_clusters) == 0
+    elif recipe.rule == "border":
+        background = _vote(maps, first.n_clusters)
+    trained = TrainedDeepCut(backbone.name, recipe, size, background, first, None, len(features))
+    if second is None:
+        return trained
+    foregrounds = [trained.segment_features(of_picture).foreground for of_picture in features]
+    return replace(trained, part_model=fit_parts(features, foregrounds, second, random_state))
+
+
+def _of_length(flags: list[bool], count: int) -> np.ndarray:
+    if len(flags) != count:
+        raise ValueError(f"{len(flags)} flags for {count} clusters")
+    return np.array(flags, bool)
 
 
 def _second_recipe(recipe: Recipe, k: int | None, epochs: int) -> Recipe | None:

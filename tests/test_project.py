@@ -73,7 +73,7 @@ HOUSE = (
     "images",
     "features",
     "graphs",
-    "losses network",
+    "losses network prior",
     "clustering",
     "masks metrics refinement foreground",
     "recipe",

@@ -256,7 +256,7 @@ def test_the_limit_of_memory_holds_everywhere(rounded: Tensor, monkeypatch: pyte
     chosen = {"recipe": Recipe(n_clusters=3, n_init=2, centred=True)}
     expected = [cut(features, **options)[0].labels for options in ({}, chosen)]  # type: ignore[arg-type]
     trained = TrainedDeepCut_on(features)
-    labels = trained.labels(features[0])
+    labels = trained.segment_features(features[0]).labels
 
     def stored(self: Graph) -> Tensor:
         raise AssertionError("W was stored")
@@ -271,7 +271,7 @@ def test_the_limit_of_memory_holds_everywhere(rounded: Tensor, monkeypatch: pyte
     monkeypatch.setattr(clustering, "DENSE_BYTES", 1000)
     for options, before in zip(({}, chosen), expected, strict=True):
         assert np.array_equal(cut(features, **options)[0].labels, before)  # type: ignore[arg-type]
-    assert np.array_equal(trained.labels(features[0]), labels)
+    assert np.array_equal(trained.segment_features(features[0]).labels, labels)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -303,7 +303,7 @@ def test_no_task_makes_n_squared_numbers(
         lambda: find_parts(features, [np.ones((30, 40), bool)], 2, mode="sequential", epochs=1),
         lambda: find_parts(features, [np.ones((30, 40), bool)], 2, epochs=1),
         lambda: cluster_vectors(features[0].values, epochs=1, n_init=1),
-        lambda: trained.labels(features[0]),
+        lambda: trained.segment_features(features[0]).labels,
     ]
     for i, task in enumerate(tasks):
         with LargestTensor() as largest:
@@ -313,7 +313,7 @@ def test_no_task_makes_n_squared_numbers(
 
 def TrainedDeepCut_on(features: list[PatchFeatures]) -> TrainedDeepCut:
     class Described:
-        recipe = Recipe(n_clusters=3)
+        foreground_recipe = Recipe(n_clusters=3)
         name = "described"
         device = "that of the features counts"
 
@@ -321,7 +321,7 @@ def TrainedDeepCut_on(features: list[PatchFeatures]) -> TrainedDeepCut:
 
 
 def test_w_is_not_built_where_nothing_is_chosen(rounded: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepcut_lib.segmentation.ncut_graph", None)
+    monkeypatch.setattr("deepcut_lib.segmentation.normalized_cut", None)
     cut([patch_features(rounded, (10, 12))])
     cut([patch_features(rounded, (10, 12))], objective="cc", n_clusters=4)
 

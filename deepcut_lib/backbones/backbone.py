@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,8 @@ from torch import Tensor, nn
 from deepcut_lib.features import PatchFeatures, alike
 from deepcut_lib.images import ImageLike, Size, fit_image, load_image
 from deepcut_lib.parameters import is_whole
-from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
+from deepcut_lib.prior import ForegroundPrior
+from deepcut_lib.recipe import PRIOR_RECIPE, PUBLISHED_RECIPE, Recipe
 
 
 class Extracted(NamedTuple):
@@ -72,7 +75,8 @@ class Backbone:
         extractor: the network, in evaluation mode.
         size: side of the square that pictures are resized to unless a call says otherwise, in pixels.
         device: where it runs.
-        recipe: how its features are best clustered.
+        recipe: how its features are best cut into clusters.
+        prior: what tells its features of foreground from those of background, or None.
     """
 
     def __init__(
@@ -85,12 +89,14 @@ class Backbone:
         size: int,
         device: torch.device,
         recipe: Recipe = PUBLISHED_RECIPE,
+        prior: ForegroundPrior | None = None,
     ) -> None:
         self.name = name
         self.extractor = extractor.eval().requires_grad_(False).to(device)
         self.size = size
         self.device = device
         self.recipe = recipe
+        self.prior = prior
         self._mean = torch.tensor(mean, dtype=torch.float32).view(3, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32).view(3, 1, 1)
 
@@ -104,9 +110,26 @@ class Backbone:
         """Distance of neighbouring patches in pixels of the fitted picture."""
         return int(self.extractor.stride)  # type: ignore[arg-type]
 
+    @property
+    def foreground_recipe(self) -> Recipe:
+        """How foreground is best told from background: with the prior, if it has one, else its `recipe`."""
+        return replace(PRIOR_RECIPE, least_spread=self.recipe.least_spread) if self.prior else self.recipe
+
+    def with_prior(self, prior: ForegroundPrior) -> Self:
+        """The same backbone with another prior.
+
+        Raises:
+            ValueError: the prior was made for another backbone.
+        """
+        if prior.backbone != self.name:
+            raise ValueError(f"this prior was made for {prior.backbone}, not for {self.name}")
+        other = copy(self)
+        other.prior = prior
+        return other
+
     @cached_property
-    def fingerprint(self) -> str:
-        """A digest of all that decides its features: weights and settings, wherever they were read from."""
+    def _fingerprint(self) -> str:
+        """Of the features alone, which another prior does not change."""
         extractor = self.extractor
         settings = [f"{name}={getattr(extractor, name)}" for name in _SETTINGS if hasattr(extractor, name)]
         own = (self.name, type(extractor).__name__, self.size, self._mean.tolist(), self._std.tolist())
@@ -115,6 +138,14 @@ class Backbone:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that decides what it gives: weights, settings, prior, wherever they came from."""
+        if self.prior is None:
+            return self._fingerprint
+        weight = self.prior.weight.cpu().contiguous().numpy().tobytes()
+        return hashlib.sha256(f"{self._fingerprint} {self.prior.bias}".encode() + weight).hexdigest()
 
     def __call__(self, image: ImageLike, *, size: Size | str = "default", cls: bool = True) -> PatchFeatures:
         """Extract one picture's features.
@@ -149,6 +180,7 @@ class Backbone:
                     backbone=self.name,
                     patch_size=self.patch_size,
                     stride=self.stride,
+                    prior=None if self.prior is None else self.prior(values[row].float()),
                 )
         return [result for result in results if result is not None]
 

@@ -11,10 +11,12 @@ from deepcut_lib.backbones.backbone import Backbone, plain_torch
 from deepcut_lib.backbones.effnet import effnet_lite0
 from deepcut_lib.backbones.pixels import pixels
 from deepcut_lib.backbones.pretrained import PUBLISHED, is_cached, is_reachable, load_vit
+from deepcut_lib.backbones.shipped import shipped
 from deepcut_lib.backbones.tiny_vit import tiny_vit, tiny_vit_masked
 from deepcut_lib.backbones.vit import random_vit
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.errors import DeepCutError
+from deepcut_lib.prior import ForegroundPrior
 
 VARIABLE = "DEEPCUT_BACKBONE"
 """Environment variable that names the backbone which ``"auto"`` takes."""
@@ -135,6 +137,10 @@ def _remembered(name: str, stride: int | None, device: str) -> Backbone:
     return load_backbone(name, stride=stride, device=device)
 
 
+PRIORS: dict[str, str] = {}
+"""Backbones that come with a foreground prior, and the SHA-256 of its file."""
+
+
 def chosen_by_user(name: str) -> str:
     """What a name stands for before anything is looked up: "auto" is what `VARIABLE` says, if it is set."""
     return os.environ.get(VARIABLE) or "auto" if name == "auto" else name
@@ -151,4 +157,9 @@ def _load(name: str, **options: Any) -> Backbone:
         if option not in taken and value != usual[option].default:
             raise ValueError(f"{name} takes no {option}; leave it out, or name a backbone that takes one")
     options["device"] = resolve_device(options["device"])
-    return loader(**{option: value for option, value in options.items() if option in taken})
+    backbone = loader(**{option: value for option, value in options.items() if option in taken})
+    usual_features = all(options[name] == usual[name].default for name in ("facet", "layer"))
+    if name in PRIORS and usual_features:  # a prior knows one kind of features
+        prior = ForegroundPrior.load(shipped(f"{name}_prior.safetensors", PRIORS[name]))
+        return backbone.with_prior(prior)
+    return backbone

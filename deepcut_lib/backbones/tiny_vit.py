@@ -6,18 +6,14 @@ cards lie beside their weights in `deepcut_lib/weights/`.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from deepcut_lib.backbones.backbone import Backbone
+from deepcut_lib.backbones.shipped import shipped
 from deepcut_lib.backbones.vit import vit_from_state
-from deepcut_lib.errors import CheckpointError
-from deepcut_lib.files import sha256
 from deepcut_lib.recipe import CENTRED_RECIPE
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 SHA256 = {
     "tiny_vit": "7d52c712eed67c63053ea4dc1b2a7d5ed9de04796f59d11c00c24725d3b8ca22",
@@ -42,17 +38,7 @@ def _load(name: str, stride: int | None, facet: str, layer: int, device: str | t
     Raises:
         CheckpointError: the file is missing or is not the one that was shipped.
     """
-    path = WEIGHTS / f"{name}.safetensors"
-    try:
-        found = sha256(path)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); install the library again"
-        ) from error
-    if found != SHA256[name]:
-        raise CheckpointError(
-            f"{path}: its SHA-256 is {found[:12]}…, not {SHA256[name][:12]}…; install the library again"
-        )
+    path = shipped(f"{name}.safetensors", SHA256[name])
     state = {key: tensor.float() for key, tensor in load_file(path).items()}
     backbone = vit_from_state(
         state, num_heads=6, patch_size=8, stride=stride, facet=facet, layer=layer, device=device, name=name

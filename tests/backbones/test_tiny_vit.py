@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from deepcut_lib.backbones import tiny_vit as module
-from deepcut_lib.backbones.tiny_vit import SHA256, WEIGHTS, tiny_vit, tiny_vit_masked
+from deepcut_lib.backbones import shipped
+from deepcut_lib.backbones.shipped import WEIGHTS
+from deepcut_lib.backbones.tiny_vit import SHA256, tiny_vit, tiny_vit_masked
 from deepcut_lib.errors import CheckpointError
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,7 @@ def test_strides_facets_and_layers(name, facet):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_changed_or_missing_file_is_refused(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     with pytest.raises(CheckpointError, match="cannot be read"):
         load(name)
     shutil.copy(WEIGHTS / f"{name}.safetensors", tmp_path)
