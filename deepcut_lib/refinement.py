@@ -101,9 +101,9 @@ SOFT_SOLVER: dict[str, Any] = {"sigma_xy": 12.0, "sigma_luma": 8.0, "sigma_chrom
 def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
     """Sharpen a soft mask: the bilateral solver, cut at one half, holes filled.
 
-    Pixels are trusted as far as they are sure: p is stretched, on both sides of ½, until the surest reach 0 and 1, and the
-    confidence is (2p − 1)² + 0.001, so that where the clustering wavers the picture's edges decide. The
-    picture is shrunk to `SOLVER_SIDE` for this.
+    Pixels are trusted as far as they are sure: p is stretched, on both sides of ½, until the surest reach 0
+    and 1, and the confidence is (2p − 1)² + 0.001, so that where the clustering wavers the picture's edges
+    decide. The picture is shrunk to `SOLVER_SIDE` for this.
 
     Args:
         image: H×W RGB picture.

@@ -22,7 +22,7 @@ from deepcut_lib.recipe import PRIOR_RECIPE, Recipe
 from deepcut_lib.refinement import largest_component, refine_soft
 from deepcut_lib.segmentation import cut
 
-ROUNDS = 3
+ROUNDS = 4
 """How often the prior is fitted to the masks that the one before has led to."""
 
 PADDING = 1 / 7
@@ -34,9 +34,8 @@ LENGTH = 4.0
 FIRST_RECIPE = replace(PRIOR_RECIPE, objective="ncut", prior_weight=12.0)
 """How pictures are cut by what tells border from middle, which knows little: Eq. 9 keeps halves apart."""
 
-SHIFT = 1.0
-"""Subtracted from the log-odds. Masks of photographs without a main object are too large, and what is fitted
-to them says yes too often. Chosen by the IoU on labelled photographs, the only thing that labels decide."""
+SHIFT = 0.0
+"""Subtracted from the log-odds of the prior that is kept: the larger, the less it calls foreground."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +156,12 @@ def _fit_to(masks: Sequence[np.ndarray], photographs: Sequence[Photograph], scal
             "the masks show foreground everywhere or nowhere; give more, and other, photographs"
         )
     model = LogisticRegression(C=0.01, max_iter=300).fit(torch.cat(rows).numpy() * scale, answers)
-    return _as_prior(model, scale, photographs[0].features.backbone, SHIFT)
+    return _as_prior(model, scale, photographs[0].features.backbone)
 
 
-def _as_prior(model: LogisticRegression, scale: float, backbone: str, shift: float = 0.0) -> ForegroundPrior:
+def _as_prior(model: LogisticRegression, scale: float, backbone: str) -> ForegroundPrior:
     weight = torch.from_numpy(model.coef_[0] * scale).float()
-    return ForegroundPrior(weight, float(model.intercept_[0]) - shift, backbone)
+    return ForegroundPrior(weight, float(model.intercept_[0]), backbone)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -171,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("backbone", help="a name that load_backbone knows")
     parser.add_argument("folders", nargs="+", type=Path, help="folders of photographs, or single ones")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
+    parser.add_argument("--shift", type=float, default=SHIFT, help=f"see SHIFT (default: {SHIFT:g})")
     parser.add_argument("--checkpoint", type=Path, help="local weights of a published ViT")
     options = parser.parse_args(arguments)
     paths = find_images(*options.folders)
@@ -181,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not photographs:
         raise DeepCutError(f"none of the {len(paths)} pictures can be read")
     for turn, prior in enumerate(fit(photographs), 1):
+        prior = replace(prior, bias=prior.bias - options.shift)
         prior.save(options.out)
         shares = [float((prior(p.features.values) > 0.5).float().mean()) for p in photographs]
         print(f"round {turn}: {np.mean(shares):.3f} of all patches are foreground to the prior")
