@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from deepcut_lib.devices import resolve_device
-from deepcut_lib.features import float32
+from deepcut_lib.features import float32, spread
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.losses import cc_loss, ncut_loss, prior_term, soft_ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
@@ -37,6 +37,10 @@ BATCH_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
 
 JOINT_PATCHES = 1024
 """Patches of a mini-batch of `DeepCut.fit_jointly`."""
+
+FEW_CLUSTERS = 4
+"""With more, a joint fit of Eq. 9 begins with an epoch of the soft N-cut: to give every patch the same S, 1/K
+for each cluster, is a minimum of Eq. 9 then, from which no step leads (measured from K = 6 on)."""
 
 
 MOST = {"n_clusters": 4096, "epochs": 10**6, "hidden_channels": 4096, "mlp_channels": 4096, "n_init": 1024}
@@ -179,7 +183,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
         Messages run inside each picture, as they do in `predict`; the loss is taken over mini-batches of
         `JOINT_PATCHES` patches drawn from all pictures, whose affinities reach across them. An epoch meets
-        every patch once.
+        every patch once. Eq. 9 with more than `FEW_CLUSTERS` clusters is led in by the soft N-cut.
 
         Args:
             pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are
@@ -192,7 +196,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
         Raises:
             ValueError: no picture, features that are no finite n×d matrices of one d, fewer patches than
-                clusters, a callable objective, or a parameter out of range.
+                clusters, a callable objective, or a parameter out of range; or all patches ended in one
+                cluster, though they differ and N-cut was asked for more.
         """
         if not len(pictures):
             raise ValueError("fit_jointly needs the features of at least one picture")
@@ -211,11 +216,14 @@ class DeepCut(ClusterMixin, BaseEstimator):
         propagated = torch.cat([self._propagate(x.unsqueeze(0))[0] for x in rows])
         batches = max(round(len(features) / JOINT_PATCHES), 1)
         history = []
-        for _ in range(self.epochs):
+        lead_in = self.objective == "ncut" and self.n_clusters > FEW_CLUSTERS
+        for epoch in range(self.epochs):
             order = torch.randperm(len(features), generator=generators[0]).to(features.device)
             losses = []
             for chosen in order.tensor_split(batches):
                 graph, loss = self._problem(features[chosen].unsqueeze(0), _rows(prior, chosen))
+                if lead_in and epoch == 0:
+                    loss = soft_ncut_loss
                 near = propagated[chosen].unsqueeze(0)
                 losses.append(_step(networks, optimizer, graph, near, loss, generators))
             history.append(torch.stack(losses).mean(0))
@@ -227,6 +235,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
             assignment = networks(propagated.unsqueeze(0))[0]
         start = int(totals.argmin())
         self._keep(assignment[start], torch.stack(history)[:, 0, start], networks.weights(0, start))
+        if self.n_clusters_found_ < min(self.n_clusters, 2) and self._must_part(features):
+            raise ValueError(
+                f"all {len(features)} patches of {len(rows)} pictures ended in one of {self.n_clusters} "
+                "clusters; take fewer clusters, a smaller learning rate, or the objective 'soft_ncut'"
+            )
         self.start_assignments_ = assignment.cpu().numpy()
         self.start_labels_ = self.start_assignments_.argmax(-1)
         return self
@@ -336,6 +349,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
         if prior is None:
             return graph, loss
         return graph, lambda graph, S: loss(graph, S) + self.prior_weight * prior_term(S, prior)
+
+    def _must_part(self, features: Tensor) -> bool:
+        """Whether a single cluster is no answer: not to N-cut alone, of features that differ."""
+        asked = self.objective in ("ncut", "soft_ncut") and not self.prior_weight
+        return asked and spread(features) > 1e-3
 
     def _checked_priors(self, priors: Sequence[Any] | None, rows: Sequence[Tensor]) -> list[Tensor] | None:
         """Priors as the losses take them, where the weight says that there are some."""
