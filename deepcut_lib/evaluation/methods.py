@@ -20,22 +20,28 @@ from deepcut_lib.baselines import (
     selective_search,
     tokencut,
 )
+from deepcut_lib.baselines.kmeans import KmeansRule
 from deepcut_lib.evaluation.views import Fitting, View
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import Recipe
-from deepcut_lib.refinement import bilateral_solver
+from deepcut_lib.refinement import bilateral_solver, refine_soft
 from deepcut_lib.segmentation import cut
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all methods of a run share: the backbone's recipe, and a file for EdgeBoxes."""
+    """What all methods of a run share: the backbone with its recipes, and a file for EdgeBoxes."""
 
-    recipe: Recipe
+    backbone: Backbone
     edge_model: Path | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The backbone's, without a prior."""
+        return self.backbone.recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +86,7 @@ class Method:
         masks: whether it gives masks, not boxes alone.
         published: whether its settings are; others were chosen on the horses and on ``data/``, and have no
             place in the paper's tables.
+        prior: whether it needs a foreground prior.
         attention: whether it needs CLS attention.
         opencv: whether it needs OpenCV's contributed modules (and no features).
         edge_model: whether it needs a file of structured edges.
@@ -92,13 +99,17 @@ class Method:
     masks_in: Fitting = "square"
     masks: bool = True
     published: bool = True
+    prior: bool = False
     attention: bool = False
     opencv: bool = False
     edge_model: bool = False
 
 
-def obstacle(method: Method, backbone: Backbone, setup: Setup) -> str | None:
+def obstacle(method: Method, setup: Setup) -> str | None:
     """Why a method cannot be run here, or None if it can."""
+    backbone = setup.backbone
+    if method.prior and backbone.prior is None:
+        return f"{backbone.name} has no foreground prior"
     if method.attention and not has_cls_attention(backbone):
         return f"{backbone.name} has no CLS attention"
     if method.opencv and not has_ximgproc():
@@ -113,15 +124,16 @@ def _prepared(view: View, setup: Setup) -> PatchFeatures:
     return replace(view.features, values=setup.recipe.prepare(view.features.values))
 
 
-def _deepcut(*, refine: bool = False, **options: Any) -> Run:
-    """DeepCut as `segment` does it, all views at once."""
+def _deepcut(*, refine: bool = False, prior: bool = False, **options: Any) -> Run:
+    """DeepCut as `segment` does it, all views at once; with the prior, or by the backbone's plain recipe."""
 
     def run(views: Sequence[View], setup: Setup, seed: int) -> list[Prediction]:
+        recipe = setup.backbone.foreground_recipe if prior else setup.recipe
         segmentations = cut(
             [view.features for view in views],
-            recipe=setup.recipe,
+            recipe=recipe,
             refine_on=[view.picture for view in views] if refine else None,
-            random_state=seed * setup.recipe.n_init,  # so that no two seeds share a start
+            random_state=seed * recipe.n_init,  # so that no two seeds share a start
             **options,
         )
         with_shares = options.get("objective") == "cc"
@@ -175,7 +187,7 @@ def _smooth(find: Callable[[View, Setup, int], np.ndarray]) -> Run:
     """A method that gives h×w foreground patches, enlarged and boxed as DeepCut's."""
 
     def predict(view: View, setup: Setup, seed: int) -> Prediction:
-        foreground = find(view, setup, seed)
+        foreground = find(view, setup, seed) > 0.5
         mask = upsample(foreground, view.features, smooth=True) > 0.5
         return Prediction(foreground_box(foreground, view.features.image_size), mask)
 
@@ -210,8 +222,34 @@ def _cls_foreground(view: View, setup: Setup) -> _PatchResult:
     return cls_foreground(view.attention, view.features)
 
 
-def _kmeans(k: int) -> Run:
-    return _smooth(lambda view, setup, seed: kmeans(_prepared(view, setup), k, random_state=seed))
+def _solved(find: Callable[[View, Setup, int], np.ndarray]) -> Run:
+    """A method that gives h×w probabilities of foreground, refined as DeepCut's."""
+
+    def predict(view: View, setup: Setup, seed: int) -> Prediction:
+        mask = refine_soft(view.picture, upsample(find(view, setup, seed), view.features, smooth=True))
+        return Prediction(foreground_box(mask, view.features.image_size), mask)
+
+    return _each(predict)
+
+
+def _kmeans_foreground(k: int, rule: KmeansRule = "border") -> Callable[[View, Setup, int], np.ndarray]:
+    def find(view: View, setup: Setup, seed: int) -> np.ndarray:
+        return kmeans(_prepared(view, setup), k, rule=rule, random_state=seed).astype(np.float32)
+
+    return find
+
+
+def _kmeans(k: int, rule: KmeansRule = "border") -> Run:
+    return _smooth(_kmeans_foreground(k, rule))
+
+
+def _prior(view: View, setup: Setup, seed: int) -> np.ndarray:
+    assert view.features.prior is not None
+    return view.features.to_map(view.features.prior)
+
+
+def _prior_cut(view: View, setup: Setup, seed: int) -> np.ndarray:
+    return _prior(view, setup, seed) > 0.5
 
 
 def _dff(k: int) -> Run:
@@ -234,6 +272,9 @@ def _middle(view: View, setup: Setup, seed: int) -> Prediction:
     mask[box[1] : box[3], box[0] : box[2]] = True
     return Prediction(box, mask)
 
+
+SOFT: dict[str, Any] = {"objective": "soft_ncut", "epochs": 30, "learning_rate": 2e-2}
+"""The soft N-cut's settings where no prior goes with it; four starts and centred features as the recipe's."""
 
 METHODS = {
     "ncut": Method("DeepCut, N-cut", _deepcut(), seeded=True),
@@ -264,6 +305,66 @@ METHODS = {
     ),
     "dino_cls": Method(
         "DINO-[CLS]", _patchwise(_cls_foreground), boxes_in="padded", masks_in="padded", attention=True
+    ),
+    "prior_ncut": Method(
+        "DeepCut, soft N-cut and prior",
+        _deepcut(prior=True),
+        seeded=True,
+        published=False,
+        prior=True,
+    ),
+    "prior_ncut_solver": Method(
+        "DeepCut, soft N-cut and prior, bilateral solver",
+        _deepcut(prior=True, refine=True),
+        seeded=True,
+        published=False,
+        prior=True,
+    ),
+    "prior_alone": Method("the prior alone", _smooth(_prior_cut), published=False, prior=True),
+    "prior_alone_solver": Method(
+        "the prior alone, bilateral solver", _solved(_prior), published=False, prior=True
+    ),
+    "kmeans8_prior": Method(
+        "k-means, k=8, union rule and prior",
+        _kmeans(8, "union and prior"),
+        seeded=True,
+        published=False,
+        prior=True,
+    ),
+    "kmeans8_prior_solver": Method(
+        "k-means, k=8, union rule and prior, bilateral solver",
+        _solved(_kmeans_foreground(8, "union and prior")),
+        seeded=True,
+        published=False,
+        prior=True,
+    ),
+    "soft_ncut4_union": Method(
+        "DeepCut, soft N-cut, K=4, union rule",
+        _deepcut(n_clusters=4, rule="union", **SOFT),
+        seeded=True,
+        published=False,
+    ),
+    "ncut4_union": Method(
+        "DeepCut, N-cut, K=4, union rule",
+        _deepcut(n_clusters=4, rule="union"),
+        seeded=True,
+        published=False,
+    ),
+    "kmeans4_union": Method("k-means, k=4, union rule", _kmeans(4, "union"), seeded=True, published=False),
+    "soft_ncut4_union_solver": Method(
+        "DeepCut, soft N-cut, K=4, union rule, bilateral solver",
+        _deepcut(n_clusters=4, rule="union", refine=True, **SOFT),
+        seeded=True,
+        published=False,
+    ),
+    "kmeans4_union_solver": Method(
+        "k-means, k=4, union rule, bilateral solver",
+        _solved(_kmeans_foreground(4, "union")),
+        seeded=True,
+        published=False,
+    ),
+    "kmeans3_solver": Method(
+        "k-means, k=3, bilateral solver", _solved(_kmeans_foreground(3)), seeded=True, published=False
     ),
     "kmeans2": Method("k-means, k=2", _kmeans(2), seeded=True),
     "kmeans3": Method("k-means, k=3", _kmeans(3), seeded=True),

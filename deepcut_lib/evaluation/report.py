@@ -17,9 +17,10 @@ from deepcut_lib.backbones import BACKBONES
 from deepcut_lib.backbones.registry import PAPER as PAPER_BACKBONE
 from deepcut_lib.evaluation.paper import PAPER, QUOTED, Quoted
 from deepcut_lib.evaluation.records import Row
+from deepcut_lib.evaluation.spread import PAIRS, WITH_INTERVAL
 from deepcut_lib.evaluation.state import Evaluation
 from deepcut_lib.evaluation.tables import METRICS
-from deepcut_lib.evaluation.tally import Cell, Cells, Tallies, cells, of_seeds, tally
+from deepcut_lib.evaluation.tally import Cell, Cells, Difference, Tallies, cells, difference, of_seeds, tally
 from deepcut_lib.files import write_whole
 from deepcut_lib.plots.tables import table_figure
 
@@ -137,6 +138,12 @@ def to_markdown(report: Report, figure: str | None, level: int = 1) -> str:
         ]
     else:
         parts.append(_measures(report))
+    differences = _differences(report)
+    if differences:
+        parts += [
+            f"{METRICS[table.metrics[0]]}, one method's minus another's on the same pictures, in points:",
+            differences,
+        ]
     if report.quoted:
         lines = [f"* {row.title}: {row.reason}" for row in report.quoted.values()]
         parts += ["Quoted from the paper, not run:", "\n".join(lines)]
@@ -195,6 +202,8 @@ def _facts(evaluation: Evaluation) -> str:
     python = platform.python_version()
     lines.append(f"* deepcut_lib {__version__}, Python {python}, {packages}; {device}, {threads}")
     counted = ", but for numbers of clusters" if "clusters" in table.metrics else ""
+    if WITH_INTERVAL & set(table.metrics):
+        lines.append("* [from, to]: 95 % bootstrap interval over pictures")
     lines.append(f"* in percent{counted}; *paper*: the paper's number; an empty place has not been measured")
     return "\n".join(lines)
 
@@ -231,6 +240,23 @@ def _measures(report: Report) -> str:
     return _grid(["method", *(METRICS[metric] for metric in metrics)], lines)
 
 
+def _differences(report: Report) -> str:
+    """Rows of pairs of methods, of those that were run."""
+    metric, lines = report.evaluation.table.metrics[0], []
+    for pair in PAIRS if metric in WITH_INTERVAL else ():
+        apart = [difference(report.tallies, pair, column, metric) for column in report.columns]
+        if any(apart):
+            title = " − ".join(report.titles.get(method, method) for method in pair)
+            lines.append([title, *map(_apart, apart)])
+    return _grid(["methods", *report.columns.values()], lines) if lines else ""
+
+
+def _apart(cell: Difference | None) -> str:
+    if cell is None:
+        return ""
+    return f"{cell.mean:+.1f} [{cell.interval[0]:+.1f}, {cell.interval[1]:+.1f}]"
+
+
 def _speed(report: Report) -> str:
     lines = []
     for method, title in report.titles.items():
@@ -247,7 +273,8 @@ def _speed(report: Report) -> str:
 def _ours(cell: Cell | None) -> str:
     if cell is None or cell.mean is None:
         return ""
-    return f"{cell.mean:.1f} ± {cell.std:.1f}" if cell.seeds > 1 else f"{cell.mean:.1f}"
+    mean = f"{cell.mean:.1f} ± {cell.std:.1f}" if cell.seeds > 1 else f"{cell.mean:.1f}"
+    return mean if cell.interval is None else f"{mean} [{cell.interval[0]:.1f}, {cell.interval[1]:.1f}]"
 
 
 def _papers(cell: Cell | None) -> str:

@@ -58,6 +58,8 @@ _MASKS = ("iou", "iou_any", "accuracy", "max_f", "corloc")
 
 _PUBLISHED = tuple(name for name, method in METHODS.items() if method.published)
 
+_MASKED = tuple(name for name, method in METHODS.items() if method.masks)
+
 TABLES = {
     "1": Table(
         "Table 1: localization of one object",
@@ -71,7 +73,7 @@ TABLES = {
         "Table 2: segmentation of one object",
         PicturesTask(),
         ("cub", "duts", "ecssd"),
-        tuple(name for name in _PUBLISHED if METHODS[name].masks),
+        _MASKED,
         _MASKS[:-1],
         inputs="own",
     ),

@@ -8,13 +8,15 @@ import numpy as np
 from deepcut_lib.evaluation.paper import PAPER, Number
 from deepcut_lib.evaluation.records import Row
 from deepcut_lib.evaluation.scores import THRESHOLDS, expand_f
+from deepcut_lib.evaluation.spread import WITH_INTERVAL, Interval, bootstrap
 from deepcut_lib.evaluation.tables import METRICS
 from deepcut_lib.metrics import cluster_scores, keypoint_scores
 
 
 @dataclass
 class Tally:
-    """What the rows of one method, seed and column add up to; only sums are kept, and parts' labels."""
+    """What the rows of one method, seed and column add up to: sums, parts' labels, and for intervals the
+    pictures' own scores of a few measures."""
 
     rows: int = 0
     seconds: float = 0.0
@@ -24,6 +26,7 @@ class Tally:
     f_rows: int = 0
     truth: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)
+    each: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """Count a row."""
@@ -32,6 +35,8 @@ class Tally:
         for key in METRICS.keys() & row.keys():
             self.sums[key] = self.sums.get(key, 0.0) + row[key]
             self.counts[key] = self.counts.get(key, 0) + 1
+        for key in WITH_INTERVAL & row.keys():
+            self.each.setdefault(key, {})[row["image"]] = row[key]
         if "f" in row:
             self.f += expand_f(row["f"])
             self.f_rows += 1
@@ -63,6 +68,7 @@ class Cell:
         std: sample standard deviation over seeds; 0 for one seed.
         seeds: how many seeds.
         images: how many pictures (or draws) of each.
+        interval: 95 % of the means that other pictures of the kind would give, see `bootstrap`, or None.
         paper: the paper's number.
     """
 
@@ -70,6 +76,7 @@ class Cell:
     std: float
     seeds: int
     images: int
+    interval: Interval | None
     paper: Number | None
 
 
@@ -122,6 +129,45 @@ def cells(
                     float(values.std(ddof=1)) if len(values) > 1 else 0.0,
                     len(values),
                     images,
+                    _interval(seeds, metric),
                     paper,
                 )
     return numbers
+
+
+def by_picture(seeds: Sequence[Tally], metric: str) -> dict[str, float]:
+    """Each picture's score, in percent, as the mean over the seeds that have it."""
+    scores: dict[str, list[float]] = {}
+    for of_seed in seeds:
+        for image, score in of_seed.each.get(metric, {}).items():
+            scores.setdefault(image, []).append(100 * score)
+    return {image: float(np.mean(of_image)) for image, of_image in scores.items()}
+
+
+def _interval(seeds: Sequence[Tally], metric: str) -> Interval | None:
+    scores = by_picture(seeds, metric)
+    return bootstrap(list(scores.values())) if len(scores) > 1 else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one method is than another on the same pictures, in percent points.
+
+    Attributes:
+        mean: of the first's score minus the second's.
+        interval: see `bootstrap`.
+        images: pictures that both have.
+    """
+
+    mean: float
+    interval: Interval
+    images: int
+
+
+def difference(tallies: Tallies, pair: tuple[str, str], column: str, metric: str) -> Difference | None:
+    """The paired difference of two methods, or None where they share fewer than two pictures."""
+    first, second = (by_picture(of_seeds(tallies, method, column), metric) for method in pair)
+    apart = [first[image] - second[image] for image in first if image in second]
+    if len(apart) < 2:
+        return None
+    return Difference(float(np.mean(apart)), bootstrap(apart), len(apart))

@@ -71,14 +71,14 @@ def test_every_method_finds_something_in_every_view(name: str, picture: Image.Im
     backbone = load_backbone("random_vit" if method.attention else "pixels")
     for fitting in {"square", method.boxes_in, method.masks_in}:
         view = look(backbone, [picture], fitting, attention=method.attention, size=64)[0]
-        (prediction,) = method.run([view], Setup(backbone.recipe), 0)
+        (prediction,) = method.run([view], Setup(backbone), 0)
         x1, y1, x2, y2 = prediction.box
         assert 0 <= x1 < x2 <= view.picture.width
         assert 0 <= y1 < y2 <= view.picture.height
         assert prediction.mask is not None
         assert prediction.mask.shape == (view.picture.height, view.picture.width)
         if not method.seeded:
-            (again,) = method.run([view], Setup(backbone.recipe), 1)
+            (again,) = method.run([view], Setup(backbone), 1)
             assert again.box == prediction.box
 
 
@@ -93,7 +93,7 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
         ("cc", {"objective": "cc"}),
         ("cc_alpha6", {"objective": "cc", "alpha": 6.0}),
     ):
-        for prediction, view in zip(METHODS[name].run(views, Setup(backbone.recipe), 3), views, strict=True):
+        for prediction, view in zip(METHODS[name].run(views, Setup(backbone), 3), views, strict=True):
             alone: Segmentation = segment(
                 view.picture,
                 backbone=backbone,
@@ -108,14 +108,14 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
 
 def test_rivals_see_the_features_that_deepcut_sees(backbone: Backbone, picture: Image.Image) -> None:
     (view,) = look(backbone, [picture], "square", attention=False)
-    (prediction,) = METHODS["tokencut"].run([view], Setup(backbone.recipe), 0)
+    (prediction,) = METHODS["tokencut"].run([view], Setup(backbone), 0)
     centred = type(view.features)(**{**vars(view.features), "values": normalize(view.features.values)})
     assert np.array_equal(prediction.mask, upsample(tokencut(centred).foreground, view.features))
 
 
 def test_cc_tells_how_many_affinities_are_negative(backbone: Backbone, picture: Image.Image) -> None:
     (view,) = look(backbone, [picture], "square", attention=False, size=64)
-    (prediction,) = METHODS["cc"].run([view], Setup(backbone.recipe), 0)
+    (prediction,) = METHODS["cc"].run([view], Setup(backbone), 0)
     raw = view.features.values
     for values, name in ((raw, "negative"), (normalize(raw), "negative_clustered")):
         wanted = float((values @ values.T < 0).float().mean())
@@ -123,7 +123,7 @@ def test_cc_tells_how_many_affinities_are_negative(backbone: Backbone, picture: 
 
 
 def test_what_cannot_be_run_says_why(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = Setup(backbone.recipe)
+    setup = Setup(backbone)
     assert obstacle(METHODS["ncut"], backbone, setup) is None
     assert obstacle(METHODS["dino_cls"], backbone, setup) == "pixels has no CLS attention"
     monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: False)

@@ -84,7 +84,7 @@ class PicturesTask:
         return "squashed to the backbone's square, the same features for all methods"
 
     def obstacle(self, method: str, backbone: Backbone, request: Request) -> str | None:
-        return obstacle(METHODS[method], backbone, Setup(backbone.recipe, request.edge_model))
+        return obstacle(METHODS[method], Setup(backbone, request.edge_model))
 
     def amount(self, pictures: int, seeds: int) -> int:
         """The pictures: each is read once, for all methods and seeds."""
@@ -157,7 +157,7 @@ class PicturesTask:
     def _score(self, job: Job, group: Loaded, name: str, seed: int) -> tuple[list[Row], dict[str, str]]:
         """One method's rows for a group, and messages of what it could not do."""
         method = METHODS[name]
-        setup = Setup(job.backbone.recipe, job.request.edge_model)
+        setup = Setup(job.backbone, job.request.edge_model)
         way = self._look(job, name)
         views = group.views[way]
         failures: dict[str, str] = {}
