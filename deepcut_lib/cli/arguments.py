@@ -70,8 +70,8 @@ def add_prior(features: _ArgumentGroup) -> None:
         "--prior",
         type=path,
         metavar="FILE",
-        help="foreground prior of the named backbone, made by python -m training.prior (default: the one "
-        "that comes with the backbone, if any)",
+        help="foreground prior that python -m training.prior has made for the named backbone, or for the one "
+        "that auto is to take (default: the one that comes with the backbone, if any)",
     )
     which.add_argument(
         "--no-prior",
