@@ -68,25 +68,35 @@ def load_backbone(
     facet: str = "key",
     layer: int = -1,
     device: str = "auto",
+    prior: str | os.PathLike[str] | None = None,
 ) -> Backbone:
     """Load a backbone by name.
 
     Args:
-        name: one of `BACKBONES`, or "auto": the variable DEEPCUT_BACKBONE if set, else the paper's DINO
-            ViT-S/8 if its weights are cached or reachable within seconds, else (and whatever goes wrong on
-            the way to them) the embedded one, with a notice.
+        name: one of `BACKBONES`, or "auto": the variable DEEPCUT_BACKBONE if set, else the backbone of the
+            `prior` if one is given, else the paper's DINO ViT-S/8 if its weights are cached or reachable
+            within seconds, else (and whatever goes wrong on the way to them) the embedded one, with a notice.
         checkpoint: local weight file of a published ViT, in the official layout.
         stride: distance of neighbouring patches in pixels; by default the patch side.
         facet: what of a ViT's block to take: "key", "query", "value" or "token".
         layer: which block of a ViT, from 0, or from the end if negative.
         device: "auto", "cpu", "cuda" or "mps".
+        prior: file of `ForegroundPrior.save`, made from this backbone's features as they are asked for here
+            (facet and layer); by default the one that comes with the backbone, if any, for its usual
+            features. With one, `Backbone.foreground_recipe` weighs it.
 
     Raises:
-        ValueError: no such name, or an option that this backbone does not have.
+        ValueError: no such name, an option that this backbone does not have, or another backbone's prior.
         BackboneUnavailableError: the weights are neither on this machine nor reachable.
-        CheckpointError: the file is missing, damaged, or another model's.
+        CheckpointError: a file is missing, damaged, or something else: another model's weights, no prior.
     """
-    options: dict[str, Any] = {"stride": stride, "facet": facet, "layer": layer, "device": device}
+    options: dict[str, Any] = {
+        "stride": stride,
+        "facet": facet,
+        "layer": layer,
+        "device": device,
+        "prior": prior,
+    }
     if name != "auto":
         return _load(name, checkpoint=checkpoint, **options)
     named = chosen_by_user(name)
@@ -95,6 +105,8 @@ def load_backbone(
             return _load(named, checkpoint=checkpoint, **options)
         except (DeepCutError, ValueError) as error:
             raise type(error)(f"{VARIABLE}={named}: {error}") from error
+    if prior is not None:
+        return _load(ForegroundPrior.load(prior).backbone, checkpoint=checkpoint, **options)
     if checkpoint is not None:
         return _load(PAPER, checkpoint=checkpoint, **options)
     reason = "is neither cached nor reachable"
@@ -147,8 +159,8 @@ def chosen_by_user(name: str) -> str:
 
 
 @plain_torch()
-def _load(name: str, **options: Any) -> Backbone:
-    """Call a backbone's loader with those of `load_backbone`'s options that it takes."""
+def _load(name: str, *, prior: str | os.PathLike[str] | None = None, **options: Any) -> Backbone:
+    """Call a backbone's loader with those of `load_backbone`'s options that it takes, and add its prior."""
     if name not in REGISTERED:
         raise ValueError(f"no backbone is called {name!r}; there are: {', '.join(BACKBONES)}")
     loader, _ = REGISTERED[name]
@@ -157,9 +169,14 @@ def _load(name: str, **options: Any) -> Backbone:
         if option not in taken and value != usual[option].default:
             raise ValueError(f"{name} takes no {option}; leave it out, or name a backbone that takes one")
     options["device"] = resolve_device(options["device"])
+    usual_features = all(options[option] == usual[option].default for option in ("facet", "layer"))
+    if prior is None and name in PRIORS and usual_features:  # a prior knows one kind of features
+        prior = shipped(f"{name}_prior.safetensors", PRIORS[name])
+    known = None if prior is None else ForegroundPrior.load(prior)
     backbone = loader(**{option: value for option, value in options.items() if option in taken})
-    usual_features = all(options[name] == usual[name].default for name in ("facet", "layer"))
-    if name in PRIORS and usual_features:  # a prior knows one kind of features
-        prior = ForegroundPrior.load(shipped(f"{name}_prior.safetensors", PRIORS[name]))
-        return backbone.with_prior(prior)
-    return backbone
+    if known is None:
+        return backbone
+    try:
+        return backbone.with_prior(known)
+    except ValueError as error:
+        raise ValueError(f"{prior}: {error}") from error

@@ -3,12 +3,13 @@
 import io
 import math
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, _SubParsersAction
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup, _SubParsersAction
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.errors import DeepCutError
+from deepcut_lib.recipe import Recipe
 
 LARGEST_SEED = 2**32 - 1
 """NumPy's random states take no larger seed."""
@@ -37,8 +38,12 @@ Commands: TypeAlias = "_SubParsersAction[Parser]"
 """Where a command adds its parser: what `ArgumentParser.add_subparsers` gives."""
 
 
-def add_pictures(parser: ArgumentParser) -> None:
-    """Add what every command on pictures takes: pictures, a folder for results, a seed and a backbone."""
+def add_pictures(parser: ArgumentParser) -> _ArgumentGroup:
+    """Add what every command on pictures takes: pictures, a folder for results, a seed and a backbone.
+
+    Returns:
+        The group of options on features.
+    """
     parser.add_argument("paths", nargs="+", type=path, metavar="PATHS", help="pictures, or folders of them")
     parser.add_argument("--out", type=path, required=True, metavar="DIR", help="where results are written")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the random starts (default: 0)")
@@ -55,16 +60,47 @@ def add_pictures(parser: ArgumentParser) -> None:
     features.add_argument("--stride", type=whole, metavar="PX", help="patch distance, below the patch side")
     features.add_argument("--size", type=whole, metavar="PX", help="side that pictures are resized to")
     features.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    return features
+
+
+def add_prior(features: _ArgumentGroup) -> None:
+    """Add, to the group of `add_pictures`, what tells foreground from background besides the graph."""
+    which = features.add_mutually_exclusive_group()
+    which.add_argument(
+        "--prior",
+        type=path,
+        metavar="FILE",
+        help="foreground prior that python -m training.prior has made for the named backbone, or for the one "
+        "that auto is to take (default: the one that comes with the backbone, if any)",
+    )
+    which.add_argument(
+        "--no-prior",
+        action="store_true",
+        help="cut by the graph alone: the backbone's plain recipe, Eq. 9 and the border rule",
+    )
 
 
 def wanted_backbone(options: Namespace, name: str | None = None) -> Backbone:
-    """The backbone that the options of `add_pictures` name, or another with the same settings."""
+    """The backbone that `add_pictures` and `add_prior` have read of, or another with the same settings."""
     return load_backbone(
         name or options.backbone,
         checkpoint=options.checkpoint,
         stride=options.stride,
         device=options.device,
+        prior=getattr(options, "prior", None),
     )
+
+
+def wanted_recipe(options: Namespace, backbone: Backbone) -> Recipe:
+    """The recipe for foregrounds that the options of `add_prior` ask for, before settings replace its own."""
+    return backbone.recipe if options.no_prior else backbone.foreground_recipe
+
+
+def described(recipe: Recipe) -> str:
+    """A recipe in a few words, as summaries give it."""
+    most = "≤" if recipe.objective == "cc" else "="
+    prior = "foreground prior" if recipe.prior_weight else "no prior"
+    return f"{recipe.objective}, K{most}{recipe.n_clusters}, {prior}"
 
 
 def whole(text: str) -> int:

@@ -14,12 +14,13 @@ from deepcut_lib.cli import arguments as take
 from deepcut_lib.cli.folder import Folder, open_folder, settings_of
 from deepcut_lib.cli.kept import FILES, Row, kept_results, write_results
 from deepcut_lib.cli.page import gallery
-from deepcut_lib.cli.trained import add_trained, check_together, fit_networks, load_networks
-from deepcut_lib.files import printable, sha256
+from deepcut_lib.cli.trained import add_trained, check_trained, load_networks, networks_for
+from deepcut_lib.clustering import OBJECTIVES
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import box_iou, box_of, mask_iou
 from deepcut_lib.plots import label_picture, overlay
+from deepcut_lib.recipe import CC_CLUSTERS, PRIOR_RECIPE
 from deepcut_lib.segmentation import Segmentation, segment
 
 
@@ -42,17 +43,32 @@ def add_command(commands: take.Commands) -> None:
 
 
 def _add(parser: take.Parser) -> None:
-    take.add_pictures(parser)
+    take.add_prior(take.add_pictures(parser))
     parser.add_argument(
         "--masks", type=take.path, metavar="DIR", help="true masks, named as the pictures, to score against"
     )
-    clustering = parser.add_argument_group("clustering")
-    clustering.add_argument("--objective", choices=["ncut", "cc"], help="Eq. 9 or Eq. 10 (default: ncut)")
-    clustering.add_argument(
-        "--k", type=take.whole, help="clusters; with cc the most (default: the backbone's recipe)"
+    clustering = parser.add_argument_group(
+        "clustering",
+        "What is given replaces that of the backbone's recipe. With a foreground prior it is "
+        f"{PRIOR_RECIPE.objective}, {PRIOR_RECIPE.n_clusters} clusters, {PRIOR_RECIPE.epochs} epochs.",
     )
-    clustering.add_argument("--alpha", type=take.positive, help="k sensitivity of cc (default: 3)")
-    clustering.add_argument("--epochs", type=take.whole, help="optimisation steps (default: 10)")
+    clustering.add_argument(
+        "--objective",
+        choices=list(OBJECTIVES),
+        help="Eq. 9 (ncut), Eq. 10 (cc), or N-cut without the term for equal sizes (soft_ncut); a foreground "
+        "prior keeps its word in the loss beside each of them (default: the backbone's recipe)",
+    )
+    clustering.add_argument(
+        "--k",
+        type=take.whole,
+        help=f"clusters; with cc the most (default: the backbone's recipe; --objective cc: {CC_CLUSTERS})",
+    )
+    clustering.add_argument(
+        "--alpha", type=take.positive, help="k sensitivity of cc (default: the backbone's recipe)"
+    )
+    clustering.add_argument(
+        "--epochs", type=take.whole, help="optimisation steps (default: the backbone's recipe)"
+    )
     clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
     clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
     add_trained(parser)
@@ -61,30 +77,29 @@ def _add(parser: take.Parser) -> None:
 
 def run_segment(options: argparse.Namespace) -> int:
     """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
-    check_together(options)
+    check_trained(options)
     folder = open_folder(options.paths, options.out, masks=options.masks, overwrite=options.overwrite)
-    backbone, trained = load_networks(options)
-    if trained:
-        recipe = trained.recipe
+    backbone, loaded = load_networks(options)
+    if loaded:
+        recipe = loaded.recipe
     else:
-        recipe = backbone.recipe.but(
+        recipe = take.wanted_recipe(options, backbone).but(
             objective=options.objective, n_clusters=options.k, alpha=options.alpha, epochs=options.epochs
         )
-    if options.save_trained:
-        trained = fit_networks(options, folder, backbone, recipe)
+    networks = networks_for(options, folder, backbone, loaded, recipe)
     settings = settings_of(options, backbone, recipe=asdict(recipe), refine=options.refine)
-    if trained:
-        file = options.trained or options.save_trained
-        settings |= {"trained": sha256(file), "size": trained.size}
-        how = f"{recipe.objective}, networks of {printable(file.name)}"
+    how = f"{backbone.name}, {take.described(recipe)}"
+    if networks:
+        settings |= networks.settings
+        how += f", {networks.described}"
     else:
         size = options.size or "default"
         settings |= {"two_stage": options.two_stage, "size": size, "random_state": options.seed}
-        how = f"{recipe.objective}{', two-stage' if options.two_stage else ''}, seed {options.seed}"
+        how += f"{', two-stage' if options.two_stage else ''}, seed {options.seed}"
 
     def cut(picture: Image.Image) -> Segmentation:
-        if trained:
-            return trained.segment(picture, backbone=backbone, refine=options.refine)
+        if networks:
+            return networks.fitted().segment(picture, backbone=backbone, refine=options.refine)
         return segment(
             picture,
             backbone=backbone,
@@ -115,7 +130,7 @@ def run_segment(options: argparse.Namespace) -> int:
                 f"{name:{width}}  {backbone.name:12}  {row['n_clusters']:8}  {score:>8}  {took:>7}{note}"
             )
     finally:  # also when interrupted: what is done can be looked at
-        summary = _summary(options, folder, rows, f"{backbone.name}, {how}")
+        summary = _summary(options, folder, rows, how)
         figures = gallery([_captioned(row) for row in rows])
         folder.write_page(f"DeepCut: {options.command}", f"{summary}.", figures)
     if seconds:

@@ -32,18 +32,16 @@ from deepcut_lib.cli.kept import (
     write_results,
 )
 from deepcut_lib.cli.page import gallery, groups
-from deepcut_lib.cli.trained import add_trained, check_together, fit_networks, load_networks
-from deepcut_lib.errors import CheckpointError
+from deepcut_lib.cli.trained import Networks, add_trained, check_trained, load_networks, networks_for
 from deepcut_lib.features import PatchFeatures, upsample
-from deepcut_lib.files import printable, sha256, write_whole
+from deepcut_lib.files import printable, write_whole
 from deepcut_lib.images import load_image
 from deepcut_lib.kless import PICTURE_SIZE, ImageClusters, cluster_vectors, picture_vector
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.parts import EPOCHS, MODES, Parts, find_parts, parts_recipe
 from deepcut_lib.plots import PALETTE
-from deepcut_lib.recipe import CC_CLUSTERS
+from deepcut_lib.recipe import CC_CLUSTERS, Recipe
 from deepcut_lib.segmentation import segment
-from deepcut_lib.trained import TrainedDeepCut
 
 PARTS = 4
 """Parts of the foreground, unless told."""
@@ -59,7 +57,7 @@ def add_command(commands: take.Commands) -> None:
         help="the same parts in all pictures",
         description="Cut each picture's foreground into parts that mean the same in every picture.",
     )
-    take.add_pictures(parser)
+    take.add_prior(take.add_pictures(parser))
     parser.add_argument("--k", type=take.whole, help=f"parts of the foreground (default: {PARTS})")
     parser.add_argument(
         "--mode",
@@ -67,7 +65,9 @@ def add_command(commands: take.Commands) -> None:
         help="one network for all (joint), from picture to picture (sequential), or one start for all "
         "(shared-start; the published code) (default: joint)",
     )
-    parser.add_argument("--epochs", type=take.whole, help=f"optimisation steps (default: {EPOCHS})")
+    parser.add_argument(
+        "--epochs", type=take.whole, help=f"optimisation steps on foregrounds (default: {EPOCHS})"
+    )
     add_trained(parser)
     parser.set_defaults(run=run_parts)
 
@@ -94,50 +94,42 @@ def add_command(commands: take.Commands) -> None:
 
 def run_parts(options: argparse.Namespace) -> int:
     """Find parts in all pictures that can be read; returns the exit code."""
-    check_together(options)
+    check_trained(options)
     folder = open_folder(options.paths, options.out, overwrite=options.overwrite)
-    backbone, trained = load_networks(options)
+    backbone, loaded = load_networks(options, parts=True)
     k, epochs = options.k or PARTS, options.epochs or EPOCHS
-    if options.save_trained:
-        trained = fit_networks(options, folder, backbone, backbone.recipe, k, epochs)
-    if trained:
-        return _parts_by_networks(options, folder, backbone, trained)
-    return _parts_together(options, folder, backbone, k, epochs)
+    recipe = loaded.recipe if loaded else take.wanted_recipe(options, backbone)
+    networks = networks_for(options, folder, backbone, loaded, recipe, k, epochs)
+    if networks:
+        return _parts_by_networks(options, folder, backbone, recipe, networks)
+    return _parts_together(options, folder, backbone, recipe, k, epochs)
 
 
 def _parts_by_networks(
-    options: argparse.Namespace, folder: Folder, backbone: Backbone, trained: TrainedDeepCut
+    options: argparse.Namespace, folder: Folder, backbone: Backbone, recipe: Recipe, networks: Networks
 ) -> int:
     """Each picture's parts by trained networks; finished pictures are kept from earlier runs."""
-    file = options.trained or options.save_trained
-    if trained.part_model is None:
-        raise CheckpointError(
-            f"{file}: holds no network for parts; name one that parts --save-trained has written"
-        )
-    settings = settings_of(
-        options, backbone, recipe=asdict(trained.recipe), size=trained.size, trained=sha256(file)
-    )
-    k = trained.part_model.n_clusters
     return _write_parts(
         folder,
-        lambda name, picture: trained.parts(picture, backbone=backbone),
-        k,
-        settings,
-        f"{backbone.name}, {k} parts, networks of {printable(file.name)}",
+        lambda name, picture: networks.fitted().parts(picture, backbone=backbone),
+        networks.n_parts,
+        settings_of(options, backbone, recipe=asdict(recipe), **networks.settings),
+        f"{backbone.name}, foreground by {take.described(recipe)}, {networks.n_parts} parts, "
+        f"{networks.described}",
         kept=partial(kept_results, options.out),
     )
 
 
 def _parts_together(
-    options: argparse.Namespace, folder: Folder, backbone: Backbone, k: int, epochs: int
+    options: argparse.Namespace, folder: Folder, backbone: Backbone, recipe: Recipe, k: int, epochs: int
 ) -> int:
     """The parts of all pictures at once, from features and foregrounds that are kept."""
     mode = next(mode for mode in MODES if mode.replace(" ", "-") == (options.mode or "joint"))
-    part_recipe = parts_recipe(backbone.recipe, k, mode, epochs=epochs)
+    part_recipe = parts_recipe(recipe, k, mode, epochs=epochs)
     size = options.size or "default"
 
     def foreground(path: Path) -> Arrays:
-        segmentation = segment(path, backbone=backbone, size=size, random_state=options.seed)
+        segmentation = segment(path, backbone=backbone, recipe=recipe, size=size, random_state=options.seed)
         features = segmentation.features
         return {
             "values": features.values.cpu().numpy(),
@@ -146,9 +138,7 @@ def _parts_together(
             "image_size": np.array(features.image_size),
         }
 
-    settings = settings_of(
-        options, backbone, recipe=asdict(backbone.recipe), size=size, random_state=options.seed
-    )
+    settings = settings_of(options, backbone, recipe=asdict(recipe), size=size, random_state=options.seed)
     arrays = _arrays_of(folder, settings, foreground)
     parts: dict[str, Parts] = {}
     if arrays:
@@ -158,7 +148,7 @@ def _parts_together(
             k,
             mode=mode,
             epochs=epochs,
-            recipe=backbone.recipe,
+            recipe=recipe,
             random_state=options.seed,
         )
         parts = dict(zip(arrays, of_pictures, strict=True))
@@ -167,7 +157,8 @@ def _parts_together(
         lambda name, picture: parts[name],
         k,
         {**settings, "mode": mode, "part_recipe": asdict(part_recipe)},
-        f"{backbone.name}, {k} parts, {mode.replace(' ', '-')}, seed {options.seed}",
+        f"{backbone.name}, foreground by {take.described(recipe)}, {k} parts, {mode.replace(' ', '-')}, "
+        f"seed {options.seed}",
     )
 
 

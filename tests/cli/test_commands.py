@@ -217,7 +217,8 @@ def test_parts_of_many_pictures(
     printed = capsys.readouterr()
     assert re.search(r"not done: .*empty\.jpg", printed.err)
     assert "blank: no foreground was found" in printed.out
-    assert "4 pictures with pixels, 2 parts, joint, seed 0; 1 without parts; 1 not done." in printed.out
+    how = "foreground by ncut, K=3, no prior, 2 parts, joint, seed 0"
+    assert f"4 pictures with pixels, {how}; 1 without parts; 1 not done." in printed.out
     out = folder / "out"
     row = json.loads((out / "one.json").read_text())
     assert row["n_parts"] == 2

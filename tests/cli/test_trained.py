@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -138,6 +139,90 @@ def test_pictures_that_cannot_be_read_are_passed_over(
     assert "error: no picture can be used to fit networks to" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["segment", "localize", "parts"])
+def test_together_needs_no_file_and_fits_only_for_what_is_not_there(
+    photos: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--train-on", "3", "--k", "2", *FAST]
+    assert run(photos, "--save-trained", str(photos.parent / "networks"), *more, command=command) == 0
+    there = set(photos.parent.iterdir())
+    capsys.readouterr()
+    assert run(photos, "--together", *more, command=command, out="together") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("networks fitted to 3 pictures") == 1
+    assert "fitted together, seed 0" in printed
+    assert masks(photos.parent / "together") == masks(photos.parent / "out")
+    assert set(photos.parent.iterdir()) == {*there, photos.parent / "together"}
+
+    with monkeypatch.context() as nothing_is_fitted:
+        nothing_is_fitted.setattr(trained_command, "train_on_features", None)
+        assert run(photos, "--together", *more, command=command, out="together") == 0
+        assert "4 kept from before" in capsys.readouterr().out
+        (photos / "bad.txt").write_text("no picture")
+        (photos / "bad.txt").rename(photos / "0.jpg")  # one that has no result, and needs no networks
+        drawn = ["--train-on", "4", "--k", "2", *FAST]
+    for anew in (drawn, [*more, "--seed", "1"]):
+        assert run(photos, "--together", *anew, command=command, out="together") == 1
+        printed = capsys.readouterr()
+        assert printed.out.count("networks fitted to") == 1
+        assert "kept from before" not in printed.out
+        assert printed.err.count("not done: ") == 1
+    monkeypatch.setattr(trained_command, "train_on_features", None)
+    assert run(photos, "--together", *more, "--seed", "1", command=command, out="together") == 1
+    assert "4 kept from before" in capsys.readouterr().out
+
+
+def test_together_fits_again_if_a_picture_it_learned_from_has_changed(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photos, "--together", *FAST) == 0
+    (photos / "2.png").write_bytes((photos / "2.png").read_bytes() + b"\0")
+    capsys.readouterr()
+    assert run(photos, "--together", *FAST) == 0
+    printed = capsys.readouterr().out
+    assert "networks fitted to 4 pictures" in printed
+    assert "kept from before" not in printed
+    file = photos.parent / "networks.safetensors"
+    assert run(photos, "--together", "--save-trained", str(file), *FAST) == 0  # the same networks, written
+    assert "4 kept from before" in capsys.readouterr().out
+    assert TrainedDeepCut.load(file).n_pictures == 4
+    assert run(photos, "--trained", str(file)) == 0
+    assert "4 kept from before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["segment", "localize", "parts"])
+@pytest.mark.parametrize("networks", [["--together"], ["--save-trained", "networks"]])
+def test_networks_that_cannot_be_fitted_are_one_error_not_one_for_each_picture(
+    photos: Path,
+    command: str,
+    networks: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    small = ["--backbone", "pixels", "--size", "32", "--k", "100"]  # four pictures of four patches
+    assert run(photos, *networks, *small, command=command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: no networks could be fitted to the pictures: ")
+    assert "patches cannot form 100 clusters" in error
+    assert len(error.splitlines()) == 1
+    assert not Path("networks").exists()
+
+
+def test_networks_whose_pictures_cannot_be_read_are_one_error(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seeds = range(20)
+    (photos / "bad.png").write_bytes(b"no picture")
+    drawn = [Random(seed).sample(range(5), 1)[0] for seed in seeds]
+    seed = drawn.index(4)  # the name of the bad picture comes last
+    assert run(photos, "--together", "--train-on", "1", "--seed", str(seed), *FAST) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: no picture can be used to fit networks to; the first: ")
+    assert "bad.png" in error
+    assert len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("command", "options", "words"),
     [
@@ -149,7 +234,12 @@ def test_pictures_that_cannot_be_read_are_passed_over(
         ("segment", "--trained FILE --train-on 5", "--train-on does not go with --trained"),
         ("segment", "--trained FILE --save-trained other", "not allowed with"),
         ("segment", "--save-trained other --two-stage", "--two-stage does not go with --save-trained"),
-        ("segment", "--train-on 5", "give --save-trained FILE"),
+        ("segment", "--trained FILE --prior FILE", "--prior does not go with --trained"),
+        ("parts", "--trained FILE --no-prior", "--no-prior does not go with --trained"),
+        ("segment", "--trained FILE --together", "--together does not go with --trained"),
+        ("localize", "--together --two-stage", "--two-stage does not go with --together"),
+        ("parts", "--together --mode joint", "--mode does not go with --together"),
+        ("segment", "--train-on 5", "give --together, or --save-trained FILE"),
         ("segment", "--trained FILE --backbone random_vit", "fitted with pixels, not with random_vit"),
         ("parts", "--trained FILE", "holds no network for parts"),
         ("segment", "--trained PHOTO", "0.png: damaged, or not a file of"),
