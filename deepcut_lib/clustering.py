@@ -348,7 +348,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
         loss = _on_single_graphs(objective) if callable(objective) else OBJECTIVES[objective]
         if prior is None:
             return graph, loss
-        return graph, lambda graph, S: loss(graph, S) + self.prior_weight * prior_term(S, prior)
+        unit = torch.ones((), device=features.device)
+        if graph.shift is not None:
+            # Eq. 10 grows with n² and with the features' length, the others do not: on one scale μ means one
+            unit = (graph.n**2 * self.alpha * graph.shift[..., 0]).clamp(min=torch.finfo(torch.float32).tiny)
+        return graph, lambda graph, S: loss(graph, S) / unit + self.prior_weight * prior_term(S, prior)
 
     def _must_part(self, features: Tensor) -> bool:
         """Whether a single cluster is no answer: not to N-cut alone, of features that differ."""

@@ -109,7 +109,7 @@ def segment_parts(
         k: how many parts.
         mode: one of the three.
         backbone: a loaded backbone, or a name for `load_backbone`.
-        recipe: how foregrounds are found; by default the backbone's own.
+        recipe: how foregrounds are found; by default the backbone's `foreground_recipe`.
         size: the size that pictures are fitted to; by default the backbone's.
         device: where to run, if the backbone is given by name.
         random_state: seed of both stages.
@@ -130,7 +130,7 @@ def segment_parts(
     if not len(images):
         raise ValueError("there are no pictures to find parts in; give at least one")
     backbone = resolve_backbone(backbone, device=device)
-    recipe = recipe or backbone.recipe
+    recipe = recipe or backbone.foreground_recipe
     segmentations = [
         segment(image, backbone=backbone, recipe=recipe, size=size, random_state=random_state)
         for image in images

@@ -115,13 +115,13 @@ class Backbone:
         """How foreground is best told from background: with the prior, if it has one, else its `recipe`."""
         return replace(PRIOR_RECIPE, least_spread=self.recipe.least_spread) if self.prior else self.recipe
 
-    def with_prior(self, prior: ForegroundPrior) -> Self:
-        """The same backbone with another prior.
+    def with_prior(self, prior: ForegroundPrior | None) -> Self:
+        """The same backbone with another prior, or with None.
 
         Raises:
             ValueError: the prior was made for another backbone.
         """
-        if prior.backbone != self.name:
+        if prior is not None and prior.backbone != self.name:
             raise ValueError(f"this prior was made for {prior.backbone}, not for {self.name}")
         other = copy(self)
         other.prior = prior

@@ -1,7 +1,10 @@
 """How pictures are fitted for each method, and how what it finds comes back to the whole picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from deepcut_lib import Segmentation, load_backbone, segment
@@ -11,6 +14,7 @@ from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
 from deepcut_lib.evaluation.views import Fitting, look
 from deepcut_lib.features import normalize, upsample
 from deepcut_lib.images import load_image
+from deepcut_lib.prior import ForegroundPrior
 from tests.conftest import DATA
 
 
@@ -65,10 +69,31 @@ def test_padding_is_taken_off_and_what_was_cropped_is_background() -> None:
     assert beyond.box == (119, 89, 120, 90)
 
 
+def with_prior(backbone: Backbone) -> Backbone:
+    """A prior that says something of every picture, and nothing that is true."""
+    channels = backbone.extract(torch.zeros(1, 3, 64, 64)).shape[-1]
+    return backbone.with_prior(ForegroundPrior(torch.linspace(-9, 9, channels), 0.0, backbone.name))
+
+
+def test_rivals_get_the_prior_that_deepcut_gets(picture: Image.Image) -> None:
+    backbone = with_prior(load_backbone("pixels"))
+    (view,) = look(backbone, [picture], "square", attention=False, size=160)
+    alone = segment(view.picture, backbone=backbone, size=160, refine=True)
+    (ours,) = METHODS["prior_ncut_solver"].run([view], Setup(backbone), 0)
+    assert np.array_equal(ours.mask, alone.mask)
+    (prior,) = METHODS["prior_alone"].run([view], Setup(backbone), 0)
+    above = upsample(view.features.to_map(view.features.prior > 0.5), view.features, smooth=True) > 0.5
+    assert np.array_equal(prior.mask, above)
+    for name in ("kmeans8_prior", "kmeans8_prior_solver"):
+        unlike = replace(view, features=replace(view.features, prior=1 - view.features.prior))
+        (one,), (other,) = (METHODS[name].run([seen], Setup(backbone), 0) for seen in (view, unlike))
+        assert not np.array_equal(one.mask, other.mask)
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].opencv])
 def test_every_method_finds_something_in_every_view(name: str, picture: Image.Image) -> None:
     method = METHODS[name]
-    backbone = load_backbone("random_vit" if method.attention else "pixels")
+    backbone = with_prior(load_backbone("random_vit" if method.attention else "pixels"))
     for fitting in {"square", method.boxes_in, method.masks_in}:
         view = look(backbone, [picture], fitting, attention=method.attention, size=64)[0]
         (prediction,) = method.run([view], Setup(backbone), 0)
@@ -92,6 +117,7 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
         ("ncut_two_stage", {"two_stage": True}),
         ("cc", {"objective": "cc"}),
         ("cc_alpha6", {"objective": "cc", "alpha": 6.0}),
+        ("ncut4_union", {"n_clusters": 4, "rule": "union"}),
     ):
         for prediction, view in zip(METHODS[name].run(views, Setup(backbone), 3), views, strict=True):
             alone: Segmentation = segment(
@@ -124,10 +150,12 @@ def test_cc_tells_how_many_affinities_are_negative(backbone: Backbone, picture: 
 
 def test_what_cannot_be_run_says_why(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(backbone)
-    assert obstacle(METHODS["ncut"], backbone, setup) is None
-    assert obstacle(METHODS["dino_cls"], backbone, setup) == "pixels has no CLS attention"
+    assert obstacle(METHODS["ncut"], setup) is None
+    assert obstacle(METHODS["prior_ncut"], setup) == "pixels has no foreground prior"
+    assert obstacle(METHODS["prior_ncut"], Setup(with_prior(backbone))) is None
+    assert obstacle(METHODS["dino_cls"], setup) == "pixels has no CLS attention"
     monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: False)
-    assert "opencv-contrib" in str(obstacle(METHODS["selective_search"], backbone, setup))
+    assert "opencv-contrib" in str(obstacle(METHODS["selective_search"], setup))
     monkeypatch.setattr("deepcut_lib.evaluation.methods.has_ximgproc", lambda: True)
-    assert obstacle(METHODS["selective_search"], backbone, setup) is None
-    assert "--edge-model" in str(obstacle(METHODS["edge_boxes"], backbone, setup))
+    assert obstacle(METHODS["selective_search"], setup) is None
+    assert "--edge-model" in str(obstacle(METHODS["edge_boxes"], setup))

@@ -49,7 +49,9 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
         figure.clear()
         shown, truth = read(picture)
         options = OBJECTIVES[objective]
-        labels = localize(shown, backbone=remembering, random_state=seed, **options).segmentation.labels
+        labels = localize(
+            shown, backbone=remembering, recipe=remembering.recipe, random_state=seed, **options
+        ).segmentation.labels
         background = RULES[rule](labels)
         box = foreground_box(~background[labels], (shown.height, shown.width))
         true = None if truth is None else box_of(truth)

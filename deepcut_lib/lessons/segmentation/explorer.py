@@ -49,7 +49,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
         chosen = remembering(backbone, stride)
         side = "default" if size == "usual" else round(chosen.size * SIZES[size])
         shown, truth = read(picture)
-        segmentation = segment(shown, backbone=chosen, size=side, **options)
+        segmentation = segment(shown, backbone=chosen, recipe=chosen.recipe, size=side, **options)
         return segmentation_figure(shown, segmentation, truth, figure=figure)
 
     recipe = backbone.recipe
