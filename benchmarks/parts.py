@@ -9,6 +9,7 @@ These sets have no key points; for those of CUB: ``python -m deepcut_lib evaluat
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.network import Networks, initial_weights
 from deepcut_lib.parts import MODES, Parts, find_parts, foreground_rows, label_agreement, to_parts
-from deepcut_lib.segmentation import cut
+from deepcut_lib.recipe import Recipe
+from deepcut_lib.segmentation import Segmentation, cut
 from deepcut_lib.trained import train_on_features
 
 K = 4
@@ -94,29 +96,38 @@ def agreement(samples: list[Sample], backbone: Backbone) -> None:
 
 
 def once(samples: list[Sample], backbone: Backbone) -> None:
-    """Print foreground IoU and time of one network for all, fitted to every second picture, on the others."""
+    """Print foreground IoU and time of one network for all, fitted to every second picture, on the others.
+
+    By Eq. 9, and with the backbone's foreground prior if it has one.
+    """
     features = [
         backbone(sample.image, cls=False) for sample in tqdm(samples, disable=not sys.stderr.isatty())
     ]
     truths = [_mask(sample) for sample in samples]
-    started = time.process_time()
-    trained = train_on_features(features[::2], backbone)
-    fitting = time.process_time() - started
-    print(f"\nfitted to {len(features[::2])} pictures in {fitting:.1f} s, applied to {len(features[1::2])}\n")
-    print("| method | mean foreground IoU | ms a picture, features not counted |\n|---|---|---|")
-
-    def alone(picture: PatchFeatures) -> np.ndarray:
-        return cut([picture], recipe=backbone.recipe)[0].coarse_mask
-
-    for method, mask in {
-        "optimised for each picture": alone,
-        "trained once": lambda picture: trained.segment_features(picture).coarse_mask,
-    }.items():
+    methods: dict[str, Callable[[PatchFeatures], Segmentation]] = {}
+    print()
+    recipes = {"Eq. 9": backbone.recipe}
+    if backbone.prior is not None:
+        recipes["soft N-cut and prior"] = backbone.foreground_recipe
+    for name, recipe in recipes.items():
         started = time.process_time()
-        masks = [mask(picture) for picture in features[1::2]]
+        trained = train_on_features(features[::2], backbone, recipe=recipe)
+        fitting = time.process_time() - started
+        print(f"{name}: fitted to {len(features[::2])} pictures in {fitting:.1f} s")
+        methods[f"{name}, optimised for each picture"] = partial(_alone, recipe=recipe)
+        methods[f"{name}, trained once"] = trained.segment_features
+    print(f"\n| method, on {len(features[1::2])} other pictures | mean foreground IoU |", end="")
+    print(" ms a picture, features not counted |\n|---|---|---|")
+    for method, segment in methods.items():
+        started = time.process_time()
+        masks = [segment(picture).coarse_mask for picture in features[1::2]]
         seconds = (time.process_time() - started) / len(masks)
         score = np.mean([mask_iou(*each) for each in zip(masks, truths[1::2], strict=True)])
         print(f"| {method} | {score:.3f} | {1000 * seconds:.0f} |", flush=True)
+
+
+def _alone(picture: PatchFeatures, recipe: Recipe) -> Segmentation:
+    return cut([picture], recipe=recipe)[0]
 
 
 def _mask(sample: Sample) -> np.ndarray:

@@ -1,10 +1,13 @@
 """A backbone that looks at each picture once: for comparing many settings on the same pictures."""
 
+from dataclasses import replace
 from hashlib import sha256
+from typing import Self
 
 from deepcut_lib.backbones.backbone import Backbone
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.images import ImageLike, Size, load_image
+from deepcut_lib.prior import ForegroundPrior
 
 
 class RememberingBackbone(Backbone):
@@ -26,3 +29,12 @@ class RememberingBackbone(Backbone):
         if key not in self._known:
             self._known[key] = super().__call__(picture, size=size, cls=cls)
         return self._known[key]
+
+    def with_prior(self, prior: ForegroundPrior | None) -> Self:
+        """As `Backbone`; what it knows already is kept, with the word of the new prior."""
+        other = super().with_prior(prior)
+        other._known = {
+            key: replace(features, prior=None if prior is None else prior(features.values))
+            for key, features in self._known.items()
+        }
+        return other

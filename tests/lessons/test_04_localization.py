@@ -30,6 +30,7 @@ from deepcut_lib.lessons.localization import figures as plots
 from deepcut_lib.localization import localize
 from deepcut_lib.masks import read_mask
 from deepcut_lib.metrics import box_iou, box_of, corloc
+from deepcut_lib.prior import ForegroundPrior
 from deepcut_lib.recipe import Recipe
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
@@ -131,7 +132,8 @@ def expected_figure(
     backbone: Backbone, name: str, options: dict[str, Any], rule: Callable[[np.ndarray], np.ndarray]
 ) -> Any:
     picture = Image.open(DATA / "images" / f"{name}.jpg").convert("RGB")
-    labels = localize(picture, backbone=backbone, **options).segmentation.labels
+    cut = localize(picture, backbone=backbone, recipe=backbone.recipe, **options)
+    labels = cut.segmentation.labels
     background = rule(labels)
     box = foreground_box(~background[labels], (picture.height, picture.width))
     mask = DATA / "masks" / f"{name}.png"
@@ -190,6 +192,30 @@ def test_features_are_computed_once(photograph: np.ndarray) -> None:
     assert remembering(255 - photograph, cls=False) is not first
     assert remembering(photograph, cls=False, size=112).grid != first.grid
     assert remembering.recipe == plain.recipe
+
+
+def test_another_prior_speaks_of_what_is_known_already(
+    photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = load_backbone("pixels")
+    remembering = RememberingBackbone(plain)
+    known = remembering(photograph, cls=False)
+    prior = ForegroundPrior(torch.linspace(-1, 1, known.values.shape[1]), 0.0, "pixels")
+    guided = remembering.with_prior(prior)
+    with monkeypatch.context() as patched:  # no second look
+        patched.setattr(guided, "batch", None)
+        assert guided(photograph, cls=False).prior is not None
+    for picture in (photograph, 255 - photograph):  # one that it knows, and one that it has yet to see
+        of_guided = guided(picture, cls=False)
+        torch.testing.assert_close(of_guided.prior, plain.with_prior(prior)(picture, cls=False).prior)
+        assert guided(picture, cls=False) is of_guided
+        assert guided.with_prior(None)(picture, cls=False).prior is None
+    assert torch.equal(guided(photograph, cls=False).values, known.values)
+    assert remembering(photograph, cls=False) is known and known.prior is None
+    assert guided.foreground_recipe == plain.with_prior(prior).foreground_recipe
+    again = RememberingBackbone(guided)
+    assert again.prior is prior
+    assert again(photograph, cls=False) is guided(photograph, cls=False)
 
 
 def test_the_figure_draws_ten_clusters_and_an_absent_one() -> None:

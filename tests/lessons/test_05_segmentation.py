@@ -16,8 +16,9 @@ from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.segmentation import checks
 from deepcut_lib.lessons.segmentation import figures as plots
 from deepcut_lib.lessons.segmentation.explorer import explore_segment
+from deepcut_lib.losses import prior_term, soft_ncut_loss
 from deepcut_lib.metrics import mask_iou
-from deepcut_lib.refinement import bilateral_solver
+from deepcut_lib.refinement import bilateral_solver, refine_soft
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 
@@ -75,7 +76,7 @@ def test_finding_the_foreground_is_what_segment_does(
     # the twelve starts of a single fit, of which the second four are those of seed 4
     starts = DeepCut(k, objective, learning_rate=recipe.learning_rate, n_init=12).fit(values).start_labels_
     foreground = lesson["find_foreground"](ncut_graph(values), starts[4:8], features.grid)
-    expected = segment(picture, backbone=backbone, objective=objective, random_state=4).mask
+    expected = segment(picture, backbone=backbone, recipe=recipe, objective=objective, random_state=4).mask
     assert np.array_equal(lesson["enlarge"](foreground, truth.shape) > 0.5, expected)
 
 
@@ -84,10 +85,10 @@ def test_cutting_again_leaves_the_foreground_of_two_stages(
     lesson: dict[str, Any], backbone: RememberingBackbone, name: str
 ) -> None:
     picture, _ = read(name)
-    first = segment(picture, backbone=backbone, random_state=1)
+    first = segment(picture, backbone=backbone, recipe=backbone.recipe, random_state=1)
     values = backbone(picture, cls=False).values
     again = lesson["cut_again"](first.foreground, values, backbone.recipe, 1)
-    expected = segment(picture, backbone=backbone, two_stage=True, random_state=1)
+    expected = segment(picture, backbone=backbone, recipe=backbone.recipe, two_stage=True, random_state=1)
     assert np.array_equal(again, expected.foreground)
 
 
@@ -118,6 +119,29 @@ def test_the_row_of_pixels_is_solved_and_sides_with_the_library(lesson: dict[str
     assert np.array_equal(lesson["solve_row"](two_tones, target) > 0.5, library > 0.5)
 
 
+def test_a_soft_mask_is_refined_as_the_library_does(
+    lesson: dict[str, Any], backbone: RememberingBackbone
+) -> None:
+    for name in ("bird_01", "mammal_05"):
+        picture, _ = read(name)
+        result = segment(picture, backbone=backbone, recipe=backbone.recipe, refine=True)
+        probability = upsample(result.probability, result.features, smooth=True)
+        by_hand = lesson["solve_softly"](picture, probability)
+        assert np.array_equal(by_hand, refine_soft(picture, probability))
+        assert np.array_equal(by_hand, result.mask)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_loss_with_a_prior_is_the_library_s(lesson: dict[str, Any], blobs: torch.Tensor, k: int) -> None:
+    generator = torch.Generator().manual_seed(k)
+    assignment = torch.randn(len(blobs), k, generator=generator).softmax(dim=1)
+    prior = torch.rand(len(blobs), generator=generator)
+    graph = ncut_graph(blobs)
+    for mu in (0.0, 24.0):
+        expected = soft_ncut_loss(graph, assignment) + mu * prior_term(assignment, prior)
+        torch.testing.assert_close(lesson["prior_cut_loss"](graph.affinity, assignment, prior, mu), expected)
+
+
 def test_crops_cut_the_object_at_as_many_edges_as_asked(lesson: dict[str, Any]) -> None:
     _, truth = read("bird_01")
     for edges in range(3):
@@ -145,6 +169,15 @@ def test_empty_and_full_masks_can_be_shown() -> None:
     for mask in (np.zeros_like(truth), np.ones_like(truth)):
         figure = plots.masks_figure([plots.Panel("", picture, mask, truth)])
         assert figure.axes[0].get_xlabel().startswith("IoU 0.")
+
+
+def test_priors_are_shown_below_their_pictures() -> None:
+    picture, _ = read("bird_01")
+    maps = {"sure": np.full((4, 6), 0.9), "half": np.repeat([[0.2], [0.7]], 3, axis=1)}
+    figure = plots.prior_figure(dict.fromkeys(maps, picture), maps)
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    assert titles == ["sure", "half", "q: above ½ 100%", "q: above ½ 50%"]
+    assert [axes.images[0].get_clim() for axes in figure.axes[2:4]] == [(0, 1)] * 2
 
 
 # The explorer
@@ -185,7 +218,7 @@ def test_the_explorer_shows_what_segment_finds(
 ) -> None:
     explorer.set(**START | values)
     picture, truth = read(values.get("picture", "bird_01"))
-    expected = segment(picture, backbone=backbone, **{"n_clusters": 3, **options})
+    expected = segment(picture, backbone=backbone, recipe=backbone.recipe, **{"n_clusters": 3, **options})
     assert explorer.message == ""
     assert same_picture(explorer.figure, plots.segmentation_figure(picture, expected, truth))
 

@@ -260,6 +260,26 @@ def change_figure(
     return figure
 
 
+def prior_figure(
+    pictures: Mapping[str, Image.Image], maps: Mapping[str, np.ndarray], *, figure: Figure | None = None
+) -> Figure:
+    """Pictures, and under each how likely its patches are foreground.
+
+    Args:
+        pictures: by name.
+        maps: of the same pictures, h×w in 0…1.
+        figure: to draw in.
+    """
+    figure = blank(figure, 4.4)
+    axes = figure.subplots(2, len(pictures), squeeze=False)
+    for (above, below), (name, picture) in zip(axes.T, pictures.items(), strict=True):
+        show(above, picture, name)
+        extent = (0, picture.width, picture.height, 0)
+        show(below, maps[name], f"q: above ½ {(maps[name] > 0.5).mean():.0%}", vmin=0, vmax=1, extent=extent)
+    figure.colorbar(below.images[0], ax=axes[1], label="probability of foreground")
+    return figure
+
+
 def share_figure(
     true_share: np.ndarray, found_share: Mapping[str, np.ndarray], *, figure: Figure | None = None
 ) -> Figure:
