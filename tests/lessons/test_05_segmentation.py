@@ -139,7 +139,7 @@ def test_the_loss_with_a_prior_is_the_library_s(lesson: dict[str, Any], blobs: t
     graph = ncut_graph(blobs)
     for mu in (0.0, 24.0):
         expected = soft_ncut_loss(graph, assignment) + mu * prior_term(assignment, prior)
-        torch.testing.assert_close(lesson["prior_cut_loss"](graph.affinity, assignment, prior, mu), expected)
+        torch.testing.assert_close(lesson["cut_with_prior"](graph, assignment, prior, mu), expected)
 
 
 def test_crops_cut_the_object_at_as_many_edges_as_asked(lesson: dict[str, Any]) -> None:
@@ -173,11 +173,17 @@ def test_empty_and_full_masks_can_be_shown() -> None:
 
 def test_priors_are_shown_below_their_pictures() -> None:
     picture, _ = read("bird_01")
-    maps = {"sure": np.full((4, 6), 0.9), "half": np.repeat([[0.2], [0.7]], 3, axis=1)}
-    figure = plots.prior_figure(dict.fromkeys(maps, picture), maps)
-    titles = [axes.get_title() for axes in figure.axes[:4]]
-    assert titles == ["sure", "half", "q: above ½ 100%", "q: above ½ 50%"]
-    assert [axes.images[0].get_clim() for axes in figure.axes[2:4]] == [(0, 1)] * 2
+    sure, half = np.full((4, 6), 0.9), np.repeat([[0.2], [0.7]], 3, axis=1)
+    figure = plots.prior_figure([picture, picture], [sure, half])
+    above, below = ([axes.images[0] for axes in figure.axes[at : at + 2]] for at in (0, 2))
+    for drawn, prior in zip(below, (sure, half), strict=True):
+        np.testing.assert_allclose(drawn.get_array(), 2 * prior - 1)
+        assert drawn.get_clim() == (-1, 1)
+        assert drawn.get_extent() == [0, picture.width, picture.height, 0]
+    colours, pixels = (np.asarray(shown) for shown in (above[1].get_array(), picture))
+    assert np.array_equal(above[0].get_array(), pixels)
+    assert np.array_equal(colours[-9:], pixels[-9:])
+    assert (np.ptp(colours[:9], axis=2) == 0).all()
 
 
 # The explorer

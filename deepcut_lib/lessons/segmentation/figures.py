@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, TRUE
+from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, SIGNED, TRUE
 from deepcut_lib.segmentation import Segmentation
 
 
@@ -46,6 +46,29 @@ def masks_figure(panels: Sequence[Panel], *, columns: int = 4, figure: Figure | 
         empty.set_axis_off()
     for axes, panel in zip(places.flat, panels, strict=False):
         _show_mask(axes, panel)
+    return figure
+
+
+def prior_figure(
+    pictures: Sequence[Image.Image], priors: Sequence[np.ndarray], *, figure: Figure | None = None
+) -> Figure:
+    """Pictures above what a foreground prior says of their patches: orange likely, purple unlikely, white ½.
+
+    A picture keeps its colours where the prior is above ½.
+
+    Args:
+        pictures: H×W each.
+        priors: h×w each, in 0…1.
+        figure: to draw in.
+    """
+    figure = blank(figure, 0.8 * WIDTH / len(pictures) * 1.5, 0.8 * WIDTH)
+    places = figure.subplots(2, len(pictures), squeeze=False)
+    for (above, below), picture, prior in zip(places.T, pictures, priors, strict=True):
+        extent = (0, picture.width, picture.height, 0)
+        likely = Image.fromarray(prior > 0.5).resize(picture.size, Image.Resampling.NEAREST)
+        show(above, _quiet(picture, np.asarray(likely)))
+        below.imshow(2 * prior - 1, cmap=SIGNED.cmap, norm=SIGNED.norm, extent=extent)
+        below.set_axis_off()
     return figure
 
 
@@ -260,26 +283,6 @@ def change_figure(
     return figure
 
 
-def prior_figure(
-    pictures: Mapping[str, Image.Image], maps: Mapping[str, np.ndarray], *, figure: Figure | None = None
-) -> Figure:
-    """Pictures, and under each how likely its patches are foreground.
-
-    Args:
-        pictures: by name.
-        maps: of the same pictures, h×w in 0…1.
-        figure: to draw in.
-    """
-    figure = blank(figure, 4.4)
-    axes = figure.subplots(2, len(pictures), squeeze=False)
-    for (above, below), (name, picture) in zip(axes.T, pictures.items(), strict=True):
-        show(above, picture, name)
-        extent = (0, picture.width, picture.height, 0)
-        show(below, maps[name], f"q: above ½ {(maps[name] > 0.5).mean():.0%}", vmin=0, vmax=1, extent=extent)
-    figure.colorbar(below.images[0], ax=axes[1], label="probability of foreground")
-    return figure
-
-
 def share_figure(
     true_share: np.ndarray, found_share: Mapping[str, np.ndarray], *, figure: Figure | None = None
 ) -> Figure:
@@ -316,8 +319,8 @@ def _show_mask(axes: Axes, panel: Panel) -> None:
 def _quiet(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
     """The picture in its colours where the mask is true, elsewhere in a few pale greys."""
     # Few tones without texture: enough to know the place by, and small to save
-    tones = np.asarray(picture.convert("L").filter(ImageFilter.BoxBlur(3))) // 43
-    return np.where(mask[..., None], np.asarray(picture), (165 + 14 * tones)[..., None]).astype(np.uint8)
+    tones = np.asarray(picture.convert("L").filter(ImageFilter.BoxBlur(3))) // 64
+    return np.where(mask[..., None], np.asarray(picture), (165 + 20 * tones)[..., None]).astype(np.uint8)
 
 
 def _outline(axes: Axes, mask: np.ndarray | None, colour: tuple[float, ...]) -> None:
