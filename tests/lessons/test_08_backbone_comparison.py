@@ -145,7 +145,7 @@ def test_dose_curves_name_their_alphas() -> None:
 @pytest.fixture(scope="module")
 def found() -> Segmentation:
     backbone = load_backbone("pixels", device="cpu")
-    return segment(DATA / "images/bird_01.jpg", backbone=backbone, size=SIDE * 16)
+    return segment(DATA / "images/bird_01.jpg", backbone=backbone, recipe=backbone.recipe, size=SIDE * 16)
 
 
 def test_clusters_are_coloured_from_the_largest(found: Segmentation) -> None:
@@ -197,7 +197,10 @@ def expected(
     options: dict[str, Any] = {"learning_rate": 5e-3, "n_init": 4, "centred": True, **cut}
     if alpha is not None:
         options["alpha"] = alpha
-    results = [segment(path, backbone=one, size=SIDE * one.patch_size, **options) for one in two.values()]
+    results = [
+        segment(path, backbone=one, recipe=one.recipe, size=SIDE * one.patch_size, **options)
+        for one in two.values()
+    ]
     ready = [
         Segmentation(**{**vars(one), "features": prepared(one.features, centred=options["centred"])})
         for one in results
@@ -222,7 +225,9 @@ def test_the_explorer_shows_the_functions_figure(explorer: Explorer, two: dict[s
     explorer.set(picture="photo_cat", objective="cc", alpha=2.0, down=20)
     assert same_picture(explorer.figure, expected(two, "photo_cat", (0.2, 0.5), alpha=2.0, objective="cc"))
     explorer.controls["centred"].value = False
-    plain = segment(DATA / "images/photo_cat.jpg", backbone=two["pixels"], size=SIDE * 16, epochs=1)
+    plain = segment(
+        DATA / "images/photo_cat.jpg", backbone=two["pixels"], recipe=CENTRED_RECIPE, size=SIDE * 16
+    )
     share = float(Graph(prepared(plain.features, centred=False).values).negative_share())
     assert any(f"negative affinities: {share:.0%}" in text.get_text() for text in explorer.figure.texts)
     explorer.controls["centred"].value = True
