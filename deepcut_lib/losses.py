@@ -73,8 +73,8 @@ def prior_term(assignment: Tensor, prior: Tensor) -> Tensor:
     Returns:
         (…) from −½, where assignments follow the prior and it is sure, to ½.
     """
-    foreground = 1 - assignment[..., 0]
-    return (foreground * (0.5 - _align(prior, foreground))).mean(-1)
+    against = 0.5 - _align(prior.unsqueeze(-1), assignment).squeeze(-1)
+    return ((1 - assignment[..., 0]) * against).mean(-1)
 
 
 def cc_loss(graph: Graph, assignment: Tensor) -> Tensor:
@@ -124,4 +124,5 @@ def _matmul(graph: Graph, assignment: Tensor) -> Tensor:
 
 
 def _align(per_graph: Tensor, assignment: Tensor) -> Tensor:
+    """What each graph has for its patches, (…, n, c), beside S, which may have R matrices for each graph."""
     return per_graph if assignment.ndim == per_graph.ndim else per_graph.unsqueeze(-3)

@@ -238,7 +238,13 @@ def foreground_probability(
     foreground = np.zeros(assignment.shape[1], bool)
     foreground[: len(background)] = ~background
     inside, outside = (assignment[:, chosen].max(axis=1, initial=0) for chosen in (foreground, ~foreground))
-    return features.to_map(inside / np.maximum(inside + outside, np.finfo(np.float32).tiny))
+    probability = inside / np.maximum(inside + outside, np.finfo(np.float32).tiny)
+    # Of equal ones the first is a patch's label, and nearly equal ones may be rounded to ½
+    likely = foreground[assignment.argmax(axis=1)]
+    just_above = np.nextafter(np.float32(0.5), np.float32(1))
+    return features.to_map(
+        np.where(likely, np.maximum(probability, just_above), np.minimum(probability, np.float32(0.5)))
+    )
 
 
 def assemble(

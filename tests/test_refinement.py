@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from deepcut_lib.metrics import mask_iou
-from deepcut_lib.refinement import bilateral_solver, largest_component, refine_mask
+from deepcut_lib.refinement import (
+    SOLVER_SIDE,
+    bilateral_solver,
+    largest_component,
+    refine_mask,
+    refine_soft,
+)
 from tests.conftest import ROOT
 
 REFERENCE = np.load(ROOT / "tests" / "data" / "bilateral_solver.npz")
@@ -45,7 +52,7 @@ def test_sizes_must_agree(photograph: np.ndarray) -> None:
         ("sigma_luma", [-1, float("inf")]),
         ("sigma_chroma", [0.0]),
         ("smoothness", [-1]),
-        ("confidence", [0, float("inf")]),
+        ("confidence", [0, float("inf"), float("nan")]),
         ("iterations", [0, 1.5, True]),
     ],
 )
@@ -53,6 +60,112 @@ def test_bad_numbers_are_named(photograph: np.ndarray, name: str, values: list[o
     for value in values:
         with pytest.raises(ValueError, match=name[:5]):
             bilateral_solver(photograph, np.ones((96, 128), bool), **{name: value})  # type: ignore[arg-type]
+
+
+class TestConfidence:
+    """Trust in the mask, pixel by pixel."""
+
+    def test_the_same_everywhere_is_one_number(self, photograph: np.ndarray, disc: np.ndarray) -> None:
+        for value in (0.3, 0.999):
+            by_number = bilateral_solver(photograph, disc, confidence=value)
+            by_array = bilateral_solver(photograph, disc, confidence=np.full(disc.shape, value))
+            assert np.array_equal(by_number, by_array)
+
+    def test_pixels_without_trust_follow_the_picture(self, photograph: np.ndarray, disc: np.ndarray) -> None:
+        wrong = disc.copy()
+        wrong[40:52, 64:76] = False  # a hole in the disc
+        trust = np.where(disc & ~wrong, 1e-3, 1.0)
+        doubted = bilateral_solver(photograph, wrong, confidence=trust)[40:52, 64:76]
+        trusted = bilateral_solver(photograph, wrong, confidence=1.0)[40:52, 64:76]
+        assert doubted.min() > 0.5
+        assert doubted.mean() > trusted.mean() + 0.1
+
+    @pytest.mark.parametrize("shape", [(96, 127), (96,), (128,), (96, 1), (96, 128, 1), (0,)])
+    def test_another_shape_is_refused(self, photograph: np.ndarray, shape: tuple[int, ...]) -> None:
+        with pytest.raises(ValueError, match=r"the confidence is .*one for each pixel|confidence must be"):
+            bilateral_solver(photograph, np.ones((96, 128)), confidence=np.ones(shape))
+
+    @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+    def test_each_must_be_positive_and_finite(self, photograph: np.ndarray, value: float) -> None:
+        trust = np.ones((96, 128))
+        trust[50, 60] = value
+        with pytest.raises(ValueError, match="confidence must be positive and finite"):
+            bilateral_solver(photograph, np.ones((96, 128)), confidence=trust)
+
+
+class TestSoft:
+    """Masks of probabilities."""
+
+    def blurred(self, mask: np.ndarray, width: float = 8) -> np.ndarray:
+        return ndimage.gaussian_filter(mask.astype(np.float32), width)
+
+    @pytest.mark.parametrize("enlarged", [1, 5])
+    def test_the_edge_is_found(self, photograph: np.ndarray, disc: np.ndarray, enlarged: int) -> None:
+        picture = Image.fromarray(photograph).resize((128 * enlarged, 96 * enlarged), Image.Resampling.BICUBIC)
+        truth = np.kron(disc, np.ones((enlarged, enlarged), bool))
+        assert enlarged == 1 or max(picture.size) > SOLVER_SIDE
+        moved = np.roll(truth, (4 * enlarged, -5 * enlarged), (0, 1))
+        rough = self.blurred(moved, 8 * enlarged)
+        found = refine_soft(picture, rough)
+        assert found.shape == truth.shape
+        assert found.dtype == bool
+        # no pixel is wrong that lies more than two pixels of the solver's picture from the edge
+        depth = np.maximum(ndimage.distance_transform_edt(truth), ndimage.distance_transform_edt(~truth))
+        assert depth[found != truth].max(initial=0) <= 2 * max(picture.size) / min(SOLVER_SIDE, max(picture.size))
+        assert depth[(rough > 0.5) != truth].max() > 4 * enlarged
+
+    def test_a_hard_mask_is_a_soft_one_that_is_sure(self, photograph: np.ndarray, disc: np.ndarray) -> None:
+        picture = Image.fromarray(photograph)
+        found = refine_soft(picture, disc)
+        assert found.dtype == bool
+        assert mask_iou(found, disc) > 0.95
+        assert np.array_equal(found, refine_soft(picture, disc.astype(np.float64)))
+
+    @pytest.mark.parametrize("kind", [bool, np.float32])
+    @pytest.mark.parametrize("shape", [(96, 128), (1, 1), (1, 40), (40, 1), (2, 700), (350, 420)])
+    def test_all_or_nothing_stays_so(self, kind: type, shape: tuple[int, int]) -> None:
+        rng = np.random.default_rng(0)
+        picture = Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8))
+        assert not refine_soft(picture, np.zeros(shape, kind)).any()
+        assert refine_soft(picture, np.ones(shape, kind)).all()
+
+    def test_a_row_of_pixels(self) -> None:
+        row = np.zeros((1, 60, 3), np.uint8)
+        row[:, 20:] = 255
+        soft = np.linspace(0, 1, 60, dtype=np.float32)[None]  # ½ lies at 30, the picture's edge at 20
+        assert np.flatnonzero(refine_soft(Image.fromarray(row), soft)).tolist() == list(range(20, 60))
+        column = refine_soft(Image.fromarray(row.transpose(1, 0, 2)), soft.T)
+        assert np.flatnonzero(column).tolist() == list(range(20, 60))
+
+    @pytest.mark.parametrize(("low", "high"), [(0.0, 0.52), (0.48, 1.0), (0.49, 0.505)])
+    def test_what_is_weakly_said_counts_as_what_is_surely_said(
+        self, photograph: np.ndarray, disc: np.ndarray, low: float, high: float
+    ) -> None:
+        picture, rough = Image.fromarray(photograph), self.blurred(disc)
+        away = rough / rough.max() - 0.5  # −½ … ½
+        weak = 0.5 + np.where(away > 0, 2 * away * (high - 0.5), 2 * away * (0.5 - low))
+        found = refine_soft(picture, weak.astype(np.float32))
+        assert mask_iou(found, disc) > 0.9
+        sure = refine_soft(picture, (0.5 + away).astype(np.float32))
+        assert mask_iou(found, sure) > 0.99
+
+    def test_what_the_solver_dissolves_is_cut_at_one_half(self, photograph: np.ndarray) -> None:
+        soft = np.full((96, 128), 0.4, np.float32)
+        soft[50, 60] = 0.51
+        found = refine_soft(Image.fromarray(np.full((96, 128, 3), 90, np.uint8)), soft)
+        assert found.any()
+        assert found[50, 60]
+
+    def test_holes_are_filled(self, photograph: np.ndarray, disc: np.ndarray) -> None:
+        ring = disc.copy()
+        ring[36:56, 60:80] = False
+        pierced = photograph.copy()
+        pierced[36:56, 60:80] = (60, 140, 70)
+        assert refine_soft(Image.fromarray(pierced), ring)[46, 70]
+
+    def test_sizes_must_agree(self, photograph: np.ndarray) -> None:
+        with pytest.raises(ValueError, match=r"\(96, 128\).*\(128, 96\)"):
+            refine_soft(Image.fromarray(photograph), np.zeros((128, 96)))
 
 
 def test_one_pixel() -> None:

@@ -164,8 +164,8 @@ def _as_prior(model: LogisticRegression, scale: float, backbone: str) -> Foregro
     return ForegroundPrior(weight, float(model.intercept_[0]), backbone)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, fit, and write the prior after every round."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backbone", help="a name that load_backbone knows")
     parser.add_argument("folders", nargs="+", type=Path, help="folders of photographs, or single ones")
@@ -173,6 +173,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shift", type=float, default=SHIFT, help=f"see SHIFT (default: {SHIFT:g})")
     parser.add_argument("--checkpoint", type=Path, help="local weights of a published ViT")
     options = parser.parse_args(arguments)
+    try:
+        make(options)
+    except DeepCutError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make(options: argparse.Namespace) -> None:
+    """Read the photographs, fit, and write the prior after every round.
+
+    Raises:
+        DeepCutError: no photograph can be read, they do not suffice, or the file cannot be written.
+        ValueError: there is no such backbone.
+    """
     paths = find_images(*options.folders)
     backbone = load_backbone(options.backbone, checkpoint=options.checkpoint)
     photographs, skipped = read(paths, backbone)
@@ -188,4 +203,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
