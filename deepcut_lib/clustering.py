@@ -359,7 +359,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
         asked = self.objective in ("ncut", "soft_ncut") and not self.prior_weight
         return asked and spread(features) > 1e-3
 
-    def _checked_priors(self, priors: Sequence[Any] | None, rows: Sequence[Tensor] | Tensor) -> list[Tensor] | None:
+    def _checked_priors(
+        self, priors: Sequence[Any] | None, rows: Sequence[Tensor] | Tensor
+    ) -> list[Tensor] | None:
         """Priors as the losses take them, where the weight says that there are some."""
         if priors is None and not self.prior_weight:
             return None

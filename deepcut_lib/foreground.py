@@ -104,7 +104,8 @@ def best_union(labels: np.ndarray, graph: Graph, prior: np.ndarray | None = None
     inner = np.pad(unions, ((0, 0), (0, 1)))
     # Summed, not subtracted from a total: of a side without affinities, rounding would leave some
     inside, cut, outside = (
-        ((a @ between) * b).sum(axis=1) for a, b in ((inner, inner), (inner, 1 - inner), (1 - inner, 1 - inner))
+        ((a @ between) * b).sum(axis=1)
+        for a, b in ((inner, inner), (inner, 1 - inner), (1 - inner, 1 - inner))
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         score = cut / (cut + inside) + cut / (cut + outside) + share

@@ -101,7 +101,7 @@ def checked_prior(prior: Tensor | np.ndarray, n: int) -> Tensor:
         values = float32(prior)
     except ValueError as error:
         raise ValueError(
-            f"a prior is one probability in 0…1 for each of {n} patches, not NaN, infinite or no number at all"
+            f"a prior is one probability in 0…1 for each of {n} patches, not NaN, infinite or no number"
         ) from error
     if values.shape != (n,) or bool((values < 0).any()) or bool((values > 1).any()):
         raise ValueError(

@@ -174,17 +174,16 @@ def _finish(
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
     graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # made when it is asked
+    # With a prior, clusters of all starts mean the same: the one with the least loss
+    labels, assignment = features.to_map(fitted.labels_), fitted.assignments_
     starts = [features.to_map(labels) for labels in fitted.start_labels_]
-    chosen = 0
-    if recipe.prior_weight:  # clusters of all starts mean the same: the one with the least loss
-        chosen = int((fitted.start_labels_ == fitted.labels_).all(axis=1).argmax())
-    elif len(starts) > 1:
-        chosen = min(range(len(starts)), key=lambda start: _unclear(starts[start], recipe, graph))
-    labels = starts[chosen]
+    if not recipe.prior_weight and len(starts) > 1:
+        clearest = min(range(len(starts)), key=lambda start: _unclear(starts[start], recipe, graph))
+        labels, assignment = starts[clearest], fitted.start_assignments_[clearest]
     background = find_background(labels, recipe, graph)
     probability: np.ndarray | None = None
     if not two_stage:
-        probability = foreground_probability(fitted.start_assignments_[chosen], background, features)
+        probability = foreground_probability(assignment, background, features)
     else:
         again = recipe.without_prior()
 

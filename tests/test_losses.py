@@ -17,7 +17,6 @@ from deepcut_lib.losses import (
     soft_ncut_loss,
 )
 
-
 LOSSES = (
     (ncut_loss, ncut_graph),
     (soft_ncut_loss, ncut_graph),
@@ -197,7 +196,9 @@ def test_a_small_object_may_stay_small_for_the_soft_cut() -> None:
 
 
 @pytest.mark.parametrize("loss", [ncut_loss, soft_ncut_loss])
-def test_gradients_are_those_of_finite_differences(loss: object, features: Tensor, assignment: Tensor) -> None:
+def test_gradients_are_those_of_finite_differences(
+    loss: object, features: Tensor, assignment: Tensor
+) -> None:
     graph = ncut_graph(features.double())
     starts = torch.stack([assignment, assignment.flip(0)]).double().requires_grad_()
     assert callable(loss)
