@@ -19,7 +19,10 @@ def main() -> None:
     pictures = [load_image(ROOT / "data" / "images" / f"{category}_01.jpg") for category in CATEGORIES]
     found = [segment(picture, backbone=backbone, refine=True) for picture in pictures]
     figure = results_figure(pictures, found, [f"{category}_01" for category in CATEGORIES])
-    figure.suptitle("DeepCut, N-cut and bilateral solver; backbone effnet_lite0, seed 0", fontsize=13)
+    figure.suptitle(
+        "DeepCut, soft N-cut and foreground prior, bilateral solver; backbone effnet_lite0, seed 0",
+        fontsize=13,
+    )
     figure.savefig(ROOT / "docs" / "results.png", dpi=90)
 
 

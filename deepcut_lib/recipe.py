@@ -127,6 +127,6 @@ CENTRED_RECIPE = Recipe(n_clusters=3, learning_rate=5e-3, n_init=4, centred=True
 """What suits the backbones that are installed with the library, found on horse photographs with masks: an
 object and two kinds of background, such as sky and ground."""
 
-PRIOR_RECIPE = Recipe(objective="soft_ncut", epochs=30, learning_rate=2e-2, centred=True, prior_weight=24.0)
+PRIOR_RECIPE = Recipe(objective="soft_ncut", epochs=30, learning_rate=2e-2, centred=True, prior_weight=12.0)
 """Foreground and background where a backbone has a foreground prior: the graph's cut and the prior in
 one loss, chosen on photographs of DUTS-TE and on the pictures of ``data/``."""

@@ -34,8 +34,8 @@ LENGTH = 4.0
 FIRST_RECIPE = replace(PRIOR_RECIPE, objective="ncut", prior_weight=12.0)
 """How pictures are cut by what tells border from middle, which knows little: Eq. 9 keeps halves apart."""
 
-SHIFT = 0.0
-"""Subtracted from the log-odds of the prior that is kept: the larger, the less it calls foreground."""
+LATER_RECIPE = replace(PRIOR_RECIPE, prior_weight=24.0)
+"""How they are cut by a prior: it counts for more than where masks are wanted, so that priors settle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def fit(photographs: Sequence[Photograph], rounds: int = ROUNDS) -> Iterator[For
         yield prior
         if turn < rounds - 1:
             masks = [
-                _mask(photograph, prior(photograph.features.values), PRIOR_RECIPE)
+                _mask(photograph, prior(photograph.features.values), LATER_RECIPE)
                 for photograph in tqdm(photographs, desc=f"masks {turn + 1}", mininterval=5)
             ]
 
@@ -170,7 +170,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("backbone", help="a name that load_backbone knows")
     parser.add_argument("folders", nargs="+", type=Path, help="folders of photographs, or single ones")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
-    parser.add_argument("--shift", type=float, default=SHIFT, help=f"see SHIFT (default: {SHIFT:g})")
     parser.add_argument("--checkpoint", type=Path, help="local weights of a published ViT")
     options = parser.parse_args(arguments)
     try:
@@ -196,7 +195,6 @@ def make(options: argparse.Namespace) -> None:
     if not photographs:
         raise DeepCutError(f"none of the {len(paths)} pictures can be read")
     for turn, prior in enumerate(fit(photographs), 1):
-        prior = replace(prior, bias=prior.bias - options.shift)
         prior.save(options.out)
         shares = [float((prior(p.features.values) > 0.5).float().mean()) for p in photographs]
         print(f"round {turn}: {np.mean(shares):.3f} of all patches are foreground to the prior")

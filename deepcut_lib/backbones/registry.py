@@ -149,7 +149,7 @@ def _remembered(name: str, stride: int | None, device: str) -> Backbone:
     return load_backbone(name, stride=stride, device=device)
 
 
-PRIORS: dict[str, str] = {}
+PRIORS = {"effnet_lite0": "db838e73775817343740e6723370363ef4cc8b68073b202c9dfcfba63ad6c76e"}
 """Backbones that come with a foreground prior, and the SHA-256 of its file."""
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, TRUE
+from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, SIGNED, TRUE
 from deepcut_lib.segmentation import Segmentation
 
 
@@ -46,6 +46,26 @@ def masks_figure(panels: Sequence[Panel], *, columns: int = 4, figure: Figure | 
         empty.set_axis_off()
     for axes, panel in zip(places.flat, panels, strict=False):
         _show_mask(axes, panel)
+    return figure
+
+
+def prior_figure(
+    pictures: Sequence[Image.Image], priors: Sequence[np.ndarray], *, figure: Figure | None = None
+) -> Figure:
+    """Pictures above what a foreground prior says of their patches: orange likely, purple unlikely, white ½.
+
+    Args:
+        pictures: H×W each.
+        priors: h×w each, in 0…1.
+        figure: to draw in.
+    """
+    figure = blank(figure, WIDTH / len(pictures) * 1.5)
+    places = figure.subplots(2, len(pictures), squeeze=False)
+    for (above, below), picture, prior in zip(places.T, pictures, priors, strict=True):
+        extent = (0, picture.width, picture.height, 0)
+        show(above, picture, "")
+        below.imshow(2 * prior - 1, cmap=SIGNED.cmap, norm=SIGNED.norm, extent=extent)
+        below.set_axis_off()
     return figure
 
 
