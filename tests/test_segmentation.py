@@ -37,11 +37,11 @@ def truth() -> np.ndarray:
     return np.asarray(Image.open(DATA / "masks" / "fruit_01.png")) > 127
 
 
-def test_what_a_segmentation_holds(found: Segmentation, truth: np.ndarray) -> None:
+def test_what_a_segmentation_holds(found: Segmentation, backbone: Backbone, truth: np.ndarray) -> None:
     assert found.labels.shape == found.features.grid == (28, 28)
     assert found.mask.shape == truth.shape
     assert found.mask.dtype == bool
-    assert found.losses.shape == (10,)
+    assert found.losses.shape == (backbone.foreground_recipe.epochs,)
     assert found.n_clusters == len(np.unique(found.labels))
     x1, y1, x2, y2 = found.box
     assert 0 <= x1 < x2 <= truth.shape[1]
@@ -96,9 +96,7 @@ def test_knobs(options: dict[str, Any], backbone: Backbone, truth: np.ndarray) -
 
 def test_the_published_behaviour_is_one_plain_deepcut(backbone: Backbone) -> None:
     path = DATA / "images" / "fruit_01.jpg"
-    result = segment(
-        path, backbone=backbone, n_clusters=2, learning_rate=1e-3, n_init=1, centred=False, random_state=5
-    )
+    result = segment(path, backbone=backbone, recipe=PUBLISHED_RECIPE, random_state=5)
     plain = DeepCut(random_state=5).fit(backbone(path).values)
     assert np.array_equal(result.labels.ravel(), plain.labels_)
     assert np.array_equal(result.losses, plain.losses_)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from tqdm import tqdm
 
-from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import find_images, load_image
@@ -58,8 +58,8 @@ def read(paths: Sequence[Path], backbone: Backbone) -> tuple[list[Photograph], l
         The photographs, and one line on each file left out.
     """
     photographs, skipped = [], []
-    margin = max(round(backbone.size * PADDING / backbone.patch_size), 1)
-    pad = margin * backbone.patch_size
+    pad = max(round(backbone.size * PADDING / backbone.patch_size), 1) * backbone.patch_size
+    margin = pad // backbone.stride
     for path in tqdm(paths, desc="features", mininterval=5):
         try:
             picture = load_image(path).resize((backbone.size, backbone.size), Image.Resampling.LANCZOS)
@@ -167,7 +167,7 @@ def _as_prior(model: LogisticRegression, scale: float, backbone: str) -> Foregro
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("backbone", help="a name that load_backbone knows")
+    parser.add_argument("backbone", choices=BACKBONES, help="a name that load_backbone knows")
     parser.add_argument("folders", nargs="+", type=Path, help="folders of photographs, or single ones")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     parser.add_argument("--checkpoint", type=Path, help="local weights of a published ViT")
@@ -185,7 +185,6 @@ def make(options: argparse.Namespace) -> None:
 
     Raises:
         DeepCutError: no photograph can be read, they do not suffice, or the file cannot be written.
-        ValueError: there is no such backbone.
     """
     paths = find_images(*options.folders)
     backbone = load_backbone(options.backbone, checkpoint=options.checkpoint)
