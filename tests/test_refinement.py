@@ -146,10 +146,23 @@ class TestSoft:
         picture, rough = Image.fromarray(photograph), self.blurred(disc)
         away = rough / rough.max() - 0.5  # −½ … ½
         weak = 0.5 + np.where(away > 0, 2 * away * (high - 0.5), 2 * away * (0.5 - low))
-        found = refine_soft(picture, weak.astype(np.float32))
-        assert mask_iou(found, disc) > 0.9
-        sure = refine_soft(picture, (0.5 + away).astype(np.float32))
+        assert mask_iou(refine_soft(picture, weak.astype(np.float32)), disc) > 0.9
+        # on a picture without edges, too, where the numbers alone decide
+        noise = np.random.default_rng(0).normal(128, 12, photograph.shape)
+        flat = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+        found = refine_soft(flat, weak.astype(np.float32))
+        sure = refine_soft(flat, (0.5 + away).astype(np.float32))
+        assert sure.any()
         assert mask_iou(found, sure) > 0.99
+
+    @pytest.mark.parametrize("edge", [30, 40, 90])
+    def test_where_the_clustering_wavers_the_picture_decides(self, edge: int) -> None:
+        x = np.mgrid[:96, :128][1]
+        picture = Image.fromarray(
+            np.where((x >= edge)[..., None], (200, 40, 30), (60, 140, 70)).astype(np.uint8)
+        )
+        rising = x.astype(np.float32) / 127  # ½ lies in the middle, and p is unsure far round it
+        assert np.array_equal(refine_soft(picture, rising), x >= edge)
 
     def test_what_the_solver_dissolves_is_cut_at_one_half(self, photograph: np.ndarray) -> None:
         soft = np.full((96, 128), 0.4, np.float32)
