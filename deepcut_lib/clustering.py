@@ -154,8 +154,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 parameter is out of range, or there is a prior without a weight or the other way round.
         """
         rows = self._validate(X, reset=True)
-        priors = self._checked_priors(None if prior is None else [prior], [rows])
-        self._solve([self], rows.unsqueeze(0), priors)
+        self._solve([self], rows.unsqueeze(0), None if prior is None else [prior])
         return self
 
     @_outside_modes
@@ -174,7 +173,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         fitted = [clone(self) for _ in features]
         rows = [copy._validate(x, reset=True) for copy, x in zip(fitted, features, strict=True)]
         if rows:
-            self._solve(fitted, torch.stack(rows), self._checked_priors(priors, rows))
+            self._solve(fitted, torch.stack(rows), priors)
         return fitted
 
     @_outside_modes
@@ -286,10 +285,11 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.n_features_in_ = in_channels
         return self
 
-    def _solve(self, fitted: list[Self], features: Tensor, priors: list[Tensor] | None) -> None:
+    def _solve(self, fitted: list[Self], features: Tensor, given_priors: Sequence[Any] | None) -> None:
         """Optimise B×n×d features, as many pictures at a time as fit the memory; fill in the estimators."""
         _, n, in_channels = features.shape
         self._check_parameters(n)
+        priors = self._checked_priors(given_priors, features)
         generators, starts = self._starts(in_channels)
         # Drawing the starts has moved the generators: what follows, the dropout, begins here for every chunk
         states = [generator.get_state() for generator in generators]
@@ -359,7 +359,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
         asked = self.objective in ("ncut", "soft_ncut") and not self.prior_weight
         return asked and spread(features) > 1e-3
 
-    def _checked_priors(self, priors: Sequence[Any] | None, rows: Sequence[Tensor]) -> list[Tensor] | None:
+    def _checked_priors(
+        self, priors: Sequence[Any] | None, rows: Sequence[Tensor] | Tensor
+    ) -> list[Tensor] | None:
         """Priors as the losses take them, where the weight says that there are some."""
         if priors is None and not self.prior_weight:
             return None

@@ -75,8 +75,8 @@ def best_union(labels: np.ndarray, graph: Graph, prior: np.ndarray | None = None
     """Decide which clusters are background by the clearest of all possible foregrounds.
 
     Beyond the paper, whose rule (`background_clusters`) judges each cluster alone. Of all unions U of
-    clusters with at most 30 % of the border's patches and at least 1 % of all, the foreground is the one
-    with the least
+    clusters with at most 30 % of the border's patches and at least 1 % of all, and with affinities both
+    inside and outside, the foreground is the one with the least
 
         N-cut(U, rest) + (U's share of the border) − 2 · (mean prior in U − mean prior of the rest)
 
@@ -96,14 +96,19 @@ def best_union(labels: np.ndarray, graph: Graph, prior: np.ndarray | None = None
     sizes = np.bincount(labels.ravel())
     tried = np.argsort(-sizes, kind="stable")[: min(UNION_CLUSTERS, int((sizes > 0).sum()))]
     members = (flat[:, None] == torch.from_numpy(tried).to(flat.device)).to(graph.features.dtype)
+    members = torch.cat([members, 1 - members.sum(1, keepdim=True)], dim=1)  # last, what is never tried
     between = (members.mT @ graph.matmul(members)).double().cpu().numpy()
-    volumes, total = (graph.degrees @ members).double().cpu().numpy(), float(graph.degrees.double().sum())
     # One row for each union, and in it which clusters belong to it; the empty one comes first
     unions = (np.arange(2 ** len(tried))[:, None] >> np.arange(len(tried)) & 1).astype(float)
     share, size = unions @ border_share(labels)[tried], unions @ sizes[tried]
-    volume, inside = unions @ volumes, ((unions @ between) * unions).sum(axis=1)
+    inner = np.pad(unions, ((0, 0), (0, 1)))
+    # Summed, not subtracted from a total: of a side without affinities, rounding would leave some
+    inside, cut, outside = (
+        ((a @ between) * b).sum(axis=1)
+        for a, b in ((inner, inner), (inner, 1 - inner), (1 - inner, 1 - inner))
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = (volume - inside) * (1 / volume + 1 / (total - volume)) + share
+        score = cut / (cut + inside) + cut / (cut + outside) + share
         if prior is not None:
             held = unions @ np.bincount(labels.ravel(), prior, len(sizes))[tried]
             rest = (prior.sum() - held) / (labels.size - size)

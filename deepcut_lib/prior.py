@@ -82,7 +82,7 @@ class ForegroundPrior:
                 if metadata.get("format") != FORMAT:
                     raise KeyError("format")
                 weight, bias = float32(file.get_tensor("weight")), float32(file.get_tensor("bias"))
-            if weight.ndim != 1 or bias.numel() != 1:
+            if weight.ndim != 1 or bias.shape != (1,):
                 raise ValueError("shapes")
             return cls(weight, float(bias), metadata["backbone"])
         except (safetensors.SafetensorError, LookupError, ValueError) as error:
@@ -97,7 +97,12 @@ def checked_prior(prior: Tensor | np.ndarray, n: int) -> Tensor:
     Raises:
         ValueError: it has another shape, or other values.
     """
-    values = float32(prior)
+    try:
+        values = float32(prior)
+    except ValueError as error:
+        raise ValueError(
+            f"a prior is one probability in 0…1 for each of {n} patches, not NaN, infinite or no number"
+        ) from error
     if values.shape != (n,) or bool((values < 0).any()) or bool((values > 1).any()):
         raise ValueError(
             f"a prior is one probability in 0…1 for each of {n} patches, not values of shape "

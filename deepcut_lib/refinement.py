@@ -49,13 +49,13 @@ def bilateral_solver(
     """
     sigmas = {"sigma_xy": sigma_xy, "sigma_luma": sigma_luma, "sigma_chroma": sigma_chroma}
     trust = np.broadcast_to(np.asarray(confidence, np.float64), np.shape(confidence) or mask.shape)
-    least = float(trust.min()) if trust.size else 0.0
-    for name, value in {**sigmas, "smoothness": smoothness, "confidence": least}.items():
+    for name, value in {**sigmas, "smoothness": smoothness}.items():
         check_positive(name, value)
+    for extreme in (trust.min(initial=1), trust.max(initial=1)):
+        check_positive("confidence", float(extreme))
     check_whole("iterations", iterations, 1)
     pixels = np.asarray(load_image(image))
-    if pixels.shape[:2] != mask.shape:
-        raise ValueError(f"the picture is {pixels.shape[:2]} (height, width), but the mask {mask.shape}")
+    _check_sizes(pixels.shape[:2], mask)
     if trust.shape != mask.shape:
         raise ValueError(
             f"the confidence is {trust.shape}, but the mask {mask.shape}; give one for each pixel"
@@ -111,7 +111,11 @@ def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
 
     Returns:
         H×W bool; where the solver leaves nothing, p cut at one half.
+
+    Raises:
+        ValueError: picture and p differ in size.
     """
+    _check_sizes((image.height, image.width), probability)
     height, width = probability.shape
     scale = min(SOLVER_SIDE / max(height, width), 1)
     small = (max(round(width * scale), 1), max(round(height * scale), 1))
@@ -143,6 +147,11 @@ def largest_component(mask: np.ndarray, *, neighbours: Literal[4, 8] = 4) -> np.
         return mask
     sizes = np.bincount(parts.ravel())
     return parts == 1 + sizes[1:].argmax()
+
+
+def _check_sizes(picture: tuple[int, ...], mask: np.ndarray) -> None:
+    if picture != mask.shape:
+        raise ValueError(f"the picture is {picture} (height, width), but the mask {mask.shape}")
 
 
 def _bilateral_grid(

@@ -174,17 +174,16 @@ def _finish(
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
     graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # made when it is asked
+    # With a prior, clusters of all starts mean the same: the one with the least loss
+    labels, assignment = features.to_map(fitted.labels_), fitted.assignments_
     starts = [features.to_map(labels) for labels in fitted.start_labels_]
-    chosen = 0
-    if recipe.prior_weight:  # clusters of all starts mean the same: the one with the least loss
-        chosen = int((fitted.start_labels_ == fitted.labels_).all(axis=1).argmax())
-    elif len(starts) > 1:
-        chosen = min(range(len(starts)), key=lambda start: _unclear(starts[start], recipe, graph))
-    labels = starts[chosen]
+    if not recipe.prior_weight and len(starts) > 1:
+        clearest = min(range(len(starts)), key=lambda start: _unclear(starts[start], recipe, graph))
+        labels, assignment = starts[clearest], fitted.start_assignments_[clearest]
     background = find_background(labels, recipe, graph)
     probability: np.ndarray | None = None
     if not two_stage:
-        probability = foreground_probability(fitted.start_assignments_[chosen], background, features)
+        probability = foreground_probability(assignment, background, features)
     else:
         again = recipe.without_prior()
 
@@ -238,7 +237,13 @@ def foreground_probability(
     foreground = np.zeros(assignment.shape[1], bool)
     foreground[: len(background)] = ~background
     inside, outside = (assignment[:, chosen].max(axis=1, initial=0) for chosen in (foreground, ~foreground))
-    return features.to_map(inside / np.maximum(inside + outside, np.finfo(np.float32).tiny))
+    probability = inside / np.maximum(inside + outside, np.finfo(np.float32).tiny)
+    # Of equal ones the first is a patch's label, and nearly equal ones may be rounded to ½
+    likely = foreground[assignment.argmax(axis=1)]
+    just_above = np.nextafter(np.float32(0.5), np.float32(1))
+    return features.to_map(
+        np.where(likely, np.maximum(probability, just_above), np.minimum(probability, np.float32(0.5)))
+    )
 
 
 def assemble(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import check_estimator
 from torch import Tensor
@@ -15,7 +16,7 @@ from benchmarks.pyg_yardstick import fit as fit_by_messages
 from deepcut_lib import clustering
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.losses import ncut_loss
+from deepcut_lib.losses import ncut_loss, prior_term, soft_ncut_loss
 from deepcut_lib.network import NAMES, Networks, initial_weights
 from tests.conftest import ROOT
 
@@ -74,15 +75,15 @@ def test_message_passing_gives_the_same(blobs: Tensor) -> None:
     assert np.allclose(model.assignments_, assignment, atol=1e-4)
 
 
-@pytest.mark.parametrize("objective", ["ncut", "cc"])
+@pytest.mark.parametrize("objective", ["ncut", "cc", "soft_ncut"])
 def test_finds_separate_groups(blobs: Tensor, objective: str) -> None:
-    clusters = 3 if objective == "ncut" else 8
+    clusters = 8 if objective == "cc" else 3
     model = DeepCut(clusters, objective, epochs=100, learning_rate=5e-3, n_init=4).fit(blobs)
     assert adjusted_rand_score(np.arange(120) // 40, model.labels_) == 1
     assert model.n_clusters_found_ == 3
 
 
-@pytest.mark.parametrize("objective", ["ncut", "cc"])
+@pytest.mark.parametrize("objective", ["ncut", "cc", "soft_ncut"])
 def test_a_picture_in_a_batch_is_as_alone(
     generator: torch.Generator, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,9 @@ def test_what_fit_sets(blobs: Tensor) -> None:
         ({"objective": "mincut"}, "objective must be"),
         ({"memory": "disk"}, "memory must be"),
         ({"objective": "cc", "alpha": 0}, "alpha must be positive"),
+        ({"prior_weight": -1}, "prior_weight must be positive"),
+        ({"prior_weight": math.nan}, "prior_weight must be positive"),
+        ({"prior_weight": "24"}, "prior_weight must be positive"),
         ({"device": "toaster"}, "device 'toaster'"),
         ({"n_clusters": 200}, "120 patches cannot form 200 clusters"),
         ({"initial_weights": {"gcn_weight": np.zeros((64, 16))}}, "must hold exactly"),
@@ -184,7 +188,7 @@ def test_bad_features() -> None:
         DeepCut().fit_batch(torch.zeros(5, 3))
 
 
-@pytest.mark.parametrize("objective", ["ncut", "cc"])
+@pytest.mark.parametrize("objective", ["ncut", "cc", "soft_ncut"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_equal_features_are_one_cluster(objective: str, value: float) -> None:
     model = DeepCut(2, objective).fit(np.full((30, 4), value))
@@ -194,6 +198,233 @@ def test_equal_features_are_one_cluster(objective: str, value: float) -> None:
 
 def test_correlation_clustering_may_have_fewer_patches_than_clusters(generator: torch.Generator) -> None:
     assert DeepCut(10, "cc").fit(torch.randn(4, 3, generator=generator)).n_clusters_found_ <= 4
+
+
+def plain_cut(graph: Graph, assignment: Tensor) -> Tensor:
+    """A callable objective."""
+    return soft_ncut_loss(graph, assignment)
+
+
+OBJECTIVES: list[Any] = ["ncut", "cc", "soft_ncut", plain_cut]
+
+
+class TestPrior:
+    """A foreground prior beside the objective."""
+
+    @pytest.fixture
+    def groups(self) -> np.ndarray:
+        """Which of the three groups of `blobs` each patch belongs to."""
+        return np.arange(120) // 40
+
+    @pytest.mark.parametrize("objective", OBJECTIVES)
+    @pytest.mark.parametrize("foreground", [0, 2])
+    def test_a_strong_prior_decides(
+        self, blobs: Tensor, groups: np.ndarray, objective: Any, foreground: int
+    ) -> None:
+        prior = np.where(groups == foreground, 0.9, 0.1)
+        model = DeepCut(2, objective, epochs=60, learning_rate=2e-2, prior_weight=50.0)
+        found = model.fit(blobs, prior=prior).labels_
+        assert np.array_equal(found > 0, groups == foreground)  # cluster 0 is background
+        other_way = model.fit(blobs, prior=1 - prior).labels_
+        assert np.array_equal(other_way > 0, groups != foreground)
+
+    @pytest.mark.parametrize("objective", OBJECTIVES)
+    def test_it_decides_in_every_start(self, blobs: Tensor, groups: np.ndarray, objective: Any) -> None:
+        model = DeepCut(2, objective, epochs=60, learning_rate=2e-2, prior_weight=50.0, n_init=3)
+        model.fit(blobs, prior=groups == 1)
+        for labels in model.start_labels_:
+            assert np.array_equal(labels, (groups == 1).astype(int))
+
+    def test_the_cut_decides_where_the_prior_is_wrong_in_places(
+        self, blobs: Tensor, groups: np.ndarray
+    ) -> None:
+        prior = np.where(groups == 0, 0.8, 0.2)
+        prior[::8] = 1 - prior[::8]
+        model = DeepCut(2, "soft_ncut", epochs=60, learning_rate=2e-2, prior_weight=5.0)
+        assert np.array_equal(model.fit(blobs, prior=prior).labels_ > 0, groups == 0)
+
+    @pytest.mark.parametrize("objective", ["ncut", "soft_ncut", plain_cut])
+    def test_a_prior_that_knows_nothing_changes_nothing(self, blobs: Tensor, objective: Any) -> None:
+        plain = DeepCut(3, objective, n_init=2, epochs=20).fit(blobs)
+        weighed = DeepCut(3, objective, n_init=2, epochs=20, prior_weight=24.0)
+        weighed.fit(blobs, prior=np.full(120, 0.5))
+        assert np.array_equal(plain.assignments_, weighed.assignments_)
+        assert np.array_equal(plain.losses_, weighed.losses_)
+
+    def test_the_loss_is_the_objectives_and_the_priors(self, blobs: Tensor, groups: np.ndarray) -> None:
+        prior = torch.from_numpy(np.where(groups == 1, 0.7, 0.2)).float()
+        model = DeepCut(2, "soft_ncut", epochs=1, learning_rate=1e-12, dropout=0.0, prior_weight=3.0)
+        model.fit(blobs, prior=prior)
+        S = torch.from_numpy(model.assignments_)
+        expected = soft_ncut_loss(ncut_graph(blobs), S) + 3 * prior_term(S, prior)
+        assert model.losses_[0] == pytest.approx(float(expected), abs=1e-5)
+
+    @pytest.mark.parametrize("factor", [0.1, 1.0, 4.0])
+    def test_beside_correlation_clustering_it_counts_the_same_for_any_length_of_features(
+        self, blobs: Tensor, groups: np.ndarray, factor: float
+    ) -> None:
+        prior = torch.from_numpy(np.where(groups == 1, 0.7, 0.2)).float()
+        model = DeepCut(4, "cc", epochs=1, learning_rate=1e-12, dropout=0.0, prior_weight=3.0)
+        model.fit(blobs * factor, prior=prior)
+        S = torch.from_numpy(model.assignments_)
+        # Eq. 10 over the largest that it could be, which no more grows with n and W
+        affinity = (blobs * factor) @ (blobs * factor).T
+        share = float((S.mT @ (affinity - affinity.max() / 3) @ S).trace() / (120**2 * affinity.max()))
+        assert -1 <= share <= 1
+        assert model.losses_[0] == pytest.approx(3 * float(prior_term(S, prior)) - share, abs=1e-5)
+
+    @pytest.mark.parametrize("objective", OBJECTIVES)
+    @pytest.mark.parametrize("n_init", [1, 2, 3])
+    def test_a_picture_in_a_batch_is_as_alone(
+        self, generator: torch.Generator, objective: Any, n_init: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pictures = torch.randn(3, 60, 12, generator=generator)
+        priors = torch.rand(3, 60, generator=generator)
+        model = DeepCut(2, objective, n_init=n_init, learning_rate=1e-2, prior_weight=24.0)
+        alone = [
+            (fitted.labels_.copy(), fitted.assignments_.copy(), fitted.losses_.copy())
+            for picture, prior in zip(pictures, priors, strict=True)
+            for fitted in [model.fit(picture, prior=prior)]
+        ]
+        for room, given in ((0, priors), (2 * 4 * 60 * 60, list(priors.numpy())), (2**30, priors)):
+            monkeypatch.setitem(clustering.BATCH_BYTES, "cpu", room)  # one at a time, two, all together
+            for one, (labels, assignments, losses) in zip(
+                model.fit_batch(pictures, given), alone, strict=True
+            ):
+                assert np.array_equal(one.labels_, labels)
+                assert np.allclose(one.assignments_, assignments, atol=1e-3)
+                assert np.allclose(one.losses_, losses, atol=1e-3)
+
+    @pytest.mark.parametrize("memory", ["dense", "matrix-free"])
+    @pytest.mark.parametrize("objective", ["ncut", "cc", "soft_ncut"])
+    def test_stored_or_not_the_result_is_the_same(
+        self, blobs: Tensor, groups: np.ndarray, objective: Any, memory: Any
+    ) -> None:
+        prior = np.where(groups == 1, 0.7, 0.2)
+        wanted = DeepCut(2, objective, prior_weight=4.0, n_init=2).fit(blobs, prior=prior)
+        found = DeepCut(2, objective, prior_weight=4.0, n_init=2, memory=memory).fit(blobs, prior=prior)
+        assert np.allclose(found.assignments_, wanted.assignments_, atol=1e-4)
+
+    @pytest.mark.parametrize("objective", ["ncut", "cc", "soft_ncut"])
+    def test_one_network_for_many_pictures(self, blobs: Tensor, groups: np.ndarray, objective: Any) -> None:
+        pictures = [blobs, blobs[20:110] + 0.1, blobs[60:61]]
+        each = [groups, groups[20:110], groups[60:61]]
+        model = DeepCut(2, objective, epochs=60, learning_rate=2e-2, prior_weight=50.0, n_init=2)
+        model.fit_jointly(pictures, [np.where(one == 1, 0.9, 0.1) for one in each])
+        assert np.array_equal(model.labels_ > 0, np.concatenate(each) == 1)
+        assert np.array_equal(model.predict(blobs) > 0, groups == 1)  # which needs no prior
+
+    def test_mini_batches_keep_patches_and_priors_together(
+        self, blobs: Tensor, groups: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(clustering, "JOINT_PATCHES", 50)
+        rng = np.random.default_rng(0)
+        said = rng.random(240) < 0.5  # by the prior alone, whatever the features
+        model = DeepCut(2, "soft_ncut", epochs=40, learning_rate=2e-2, prior_weight=50.0)
+        one_of_two = torch.from_numpy(np.where(said, 5.0, -5.0)).float()[:, None]
+        rows = torch.cat([torch.cat([blobs, blobs]) * 0.01, one_of_two], dim=1)
+        model.fit_jointly([rows[:100], rows[100:]], [said[:100], said[100:]])
+        assert np.array_equal(model.labels_ > 0, said)
+
+    def test_all_may_be_background_where_the_prior_says_so(self, blobs: Tensor) -> None:
+        model = DeepCut(2, "soft_ncut", epochs=60, learning_rate=2e-2, prior_weight=50.0)
+        for run in (
+            lambda: model.fit(blobs, prior=np.full(120, 0.01)),
+            lambda: model.fit_jointly([blobs], [np.full(120, 0.01)]),
+        ):
+            assert not run().labels_.any()
+
+    def test_a_prior_and_its_weight_belong_together(self, blobs: Tensor) -> None:
+        prior = np.full(120, 0.5)
+        weighed, plain = DeepCut(prior_weight=1.0), DeepCut()
+        pictures = torch.stack([blobs, blobs])
+        for run in (
+            lambda: weighed.fit(blobs),
+            lambda: weighed.fit_batch(pictures),
+            lambda: weighed.fit_jointly([blobs]),
+        ):
+            with pytest.raises(ValueError, match="prior_weight is above 0: give each patch's prior"):
+                run()
+        for run in (
+            lambda: plain.fit(blobs, prior=prior),
+            lambda: plain.fit_batch(pictures, [prior, prior]),
+            lambda: plain.fit_jointly([blobs], [prior]),
+        ):
+            with pytest.raises(ValueError, match="while prior_weight is 0; set it, or give no prior"):
+                run()
+
+    @pytest.mark.parametrize(
+        "prior",
+        [
+            np.full(119, 0.5),
+            np.full((120, 1), 0.5),
+            np.full(120, 1.5),
+            np.full(120, -0.1),
+            np.full(120, np.nan),
+        ],
+    )
+    def test_what_is_no_prior_is_named(self, blobs: Tensor, prior: np.ndarray) -> None:
+        model = DeepCut(prior_weight=1.0)
+        for run in (
+            lambda: model.fit(blobs, prior=prior),
+            lambda: model.fit_batch(torch.stack([blobs, blobs]), [np.full(120, 0.5), prior]),
+            lambda: model.fit_jointly([blobs, blobs], [np.full(120, 0.5), prior]),
+        ):
+            with pytest.raises(ValueError, match="a prior is one probability"):
+                run()
+
+    def test_one_prior_for_each_picture(self, blobs: Tensor) -> None:
+        model = DeepCut(prior_weight=1.0)
+        prior = np.full(120, 0.5)
+        for run in (
+            lambda: model.fit_batch(torch.stack([blobs, blobs]), [prior]),
+            lambda: model.fit_jointly([blobs, blobs], [prior]),
+        ):
+            with pytest.raises(ValueError, match="1 priors for 2 pictures"):
+                run()
+
+    def test_scikit_learn_knows_the_weight(self, blobs: Tensor, groups: np.ndarray) -> None:
+        model = DeepCut(2, "soft_ncut", prior_weight=7.5, epochs=60, learning_rate=2e-2)
+        assert clone(model).prior_weight == 7.5
+        assert DeepCut().set_params(prior_weight=7.5).get_params()["prior_weight"] == 7.5
+        prior = (groups == 1).astype(float)
+        labels = model.fit_predict(blobs, prior=prior)
+        assert np.array_equal(labels, clone(model).fit(blobs, prior=prior).labels_)
+
+    def test_any_state_of_torch(self, blobs: Tensor, groups: np.ndarray) -> None:
+        def everything() -> list[np.ndarray]:
+            prior = torch.from_numpy(groups == 1).float() * 0.8 + 0.1  # made in that state
+            model = DeepCut(2, "soft_ncut", prior_weight=24.0, learning_rate=2e-2)
+            batch = model.fit_batch(torch.stack([blobs, blobs]), [prior, 1 - prior])
+            return [
+                model.fit(blobs, prior=prior).assignments_.copy(),
+                *[fitted.assignments_ for fitted in batch],
+                model.fit_jointly([blobs, blobs], [prior, prior]).assignments_,
+            ]
+
+        wanted = everything()
+        with torch.inference_mode():
+            inferred = everything()
+        with torch.no_grad():
+            ungraded = everything()
+        torch.set_default_dtype(torch.float64)
+        try:
+            double = everything()
+        finally:
+            torch.set_default_dtype(torch.float32)
+        for found in (inferred, ungraded, double):
+            for one, other in zip(found, wanted, strict=True):
+                assert one.dtype == np.float32
+                assert np.allclose(one, other, atol=1e-5)
+
+
+def test_assignments_of_other_features(blobs: Tensor) -> None:
+    model = DeepCut(3, epochs=30).fit(blobs)
+    assignment = model.predict_assignments(blobs)
+    assert assignment.shape == (120, 3)
+    assert np.allclose(assignment, model.assignments_, atol=1e-5)
+    assert np.array_equal(assignment.argmax(1), model.predict(blobs))
+    assert np.allclose(model.predict_assignments(blobs[:1]).sum(1), 1)
 
 
 EXPECTED_FAILURES = {

@@ -14,6 +14,7 @@ from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.baselines import spectral
 from deepcut_lib.errors import CheckpointError, ImageError
 from deepcut_lib.features import PatchFeatures
+from deepcut_lib.foreground import best_union
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.parts import (
@@ -25,7 +26,8 @@ from deepcut_lib.parts import (
     segment_parts,
     to_parts,
 )
-from deepcut_lib.recipe import CENTRED_RECIPE
+from deepcut_lib.prior import ForegroundPrior
+from deepcut_lib.recipe import CENTRED_RECIPE, PRIOR_RECIPE
 from deepcut_lib.segmentation import segment
 from deepcut_lib.trained import TrainedDeepCut, train_on_features, train_once
 from tests.conftest import DATA, patch_features
@@ -296,6 +298,102 @@ class TestTrainedOnce:
         blank = backbone(np.full((64, 64, 3), 128, np.uint8), size=64)
         with pytest.raises(ValueError, match="no picture has a foreground"):
             train_on_features([blank], backbone, k=2)
+
+
+def reddish() -> ForegroundPrior:
+    """What is redder and less green than its picture is foreground."""
+    weight = torch.zeros(14)
+    weight[0], weight[1] = 8.0, -8.0
+    return ForegroundPrior(weight, 0.0, "pixels")
+
+
+@pytest.fixture(scope="module")
+def with_prior(backbone: Backbone) -> Backbone:
+    return backbone.with_prior(reddish())
+
+
+@pytest.fixture(scope="module")
+def by_prior(pictures: list[tuple[np.ndarray, np.ndarray]], with_prior: Backbone) -> TrainedDeepCut:
+    return train_once([picture for picture, _ in pictures[:4]], k=2, backbone=with_prior, size=256)
+
+
+@pytest.fixture(scope="module")
+def by_union(pictures: list[tuple[np.ndarray, np.ndarray]], backbone: Backbone) -> TrainedDeepCut:
+    shown = [picture for picture, _ in pictures[:4]]
+    return train_once(shown, k=2, backbone=backbone, size=256, rule="union", n_clusters=4)
+
+
+class TestTrainedByAnotherRule:
+    """The same where a prior or the rule "union" says what is background."""
+
+    @pytest.mark.parametrize("by", ["by_prior", "by_union"])
+    def test_a_file_brings_it_back(
+        self,
+        by: str,
+        pictures: list[tuple[np.ndarray, np.ndarray]],
+        backbone: Backbone,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        trained: TrainedDeepCut = request.getfixturevalue(by)
+        trained.save(tmp_path / "discs.safetensors")
+        again = TrainedDeepCut.load(tmp_path / "discs.safetensors")
+        assert again.recipe == trained.recipe
+        assert np.array_equal(again.background, trained.background)  # type: ignore[arg-type]
+        for i, (picture, disc) in enumerate(pictures):
+            # the prior has taught the network: to apply it, the backbone needs none
+            first, second = (one.segment(picture, backbone=backbone) for one in (trained, again))
+            assert np.array_equal(first.labels, second.labels)
+            assert np.array_equal(first.background, second.background)
+            assert np.array_equal(first.probability, second.probability)
+            assert np.array_equal(first.probability > 0.5, first.foreground)
+            assert mask_iou(first.mask, disc) > 0.6, i
+            parts, same = (one.parts(picture, backbone=backbone) for one in (trained, again))
+            assert np.array_equal(parts.labels, same.labels)
+            assert np.array_equal(parts.labels > 0, first.foreground)
+            assert parts.labels.max() <= 2
+
+    def test_with_a_prior_cluster_0_is_background(
+        self,
+        by_prior: TrainedDeepCut,
+        pictures: list[tuple[np.ndarray, np.ndarray]],
+        with_prior: Backbone,
+        backbone: Backbone,
+    ) -> None:
+        assert by_prior.recipe == with_prior.foreground_recipe
+        assert by_prior.background is not None
+        assert by_prior.background.tolist() == [True, False]
+        picture, disc = pictures[5]
+        found = by_prior.segment(picture, backbone=with_prior, refine=True)
+        assert mask_iou(found.mask, disc) > 0.9
+        assert np.array_equal(found.labels, by_prior.segment(picture, backbone=backbone).labels)
+
+    def test_by_the_union_rule_each_picture_is_judged_on_its_own(
+        self,
+        by_union: TrainedDeepCut,
+        pictures: list[tuple[np.ndarray, np.ndarray]],
+        backbone: Backbone,
+    ) -> None:
+        assert by_union.background is None
+        for picture, _ in pictures:
+            found = by_union.segment(picture, backbone=backbone)
+            values = by_union.recipe.prepare(found.features.values)
+            assert np.array_equal(found.background, best_union(found.labels, ncut_graph(values))[0])
+
+    def test_a_recipe_with_a_prior_needs_one_to_train(
+        self, pictures: list[tuple[np.ndarray, np.ndarray]], backbone: Backbone
+    ) -> None:
+        with pytest.raises(ValueError, match=r"pixels has none; give the backbone one .*with_prior"):
+            train_once([pictures[0][0]], backbone=backbone, size=96, recipe=PRIOR_RECIPE)
+        with pytest.raises(ValueError, match="rule must be one of border, union, not 'corner'"):
+            train_once([pictures[0][0]], backbone=backbone, size=96, rule="corner")
+
+    def test_a_blank_picture_says_so(self, by_prior: TrainedDeepCut, by_union: TrainedDeepCut) -> None:
+        blank = np.full((60, 80, 3), 90, np.uint8)
+        backbone = load_backbone("pixels")
+        for trained in (by_prior, by_union):
+            assert trained.segment(blank, backbone=backbone).message.startswith("nothing to cut")
+            assert trained.parts(blank, backbone=backbone).message.startswith("nothing to cut")
 
 
 def test_a_picture_with_nothing_to_cut_has_no_parts_and_says_so() -> None:

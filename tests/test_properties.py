@@ -22,6 +22,8 @@ from deepcut_lib.errors import ImageError
 from deepcut_lib.files import printable
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
+from deepcut_lib.segmentation import foreground_probability
+from tests.conftest import patch_features
 
 settings.register_profile("steady", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("steady")
@@ -138,7 +140,7 @@ def features(draw: st.DrawFn) -> np.ndarray:
     return draw(arrays.arrays(np.float32, shape, elements=st.floats(-largest, largest, width=32)))
 
 
-@given(features(), st.integers(1, 4), st.sampled_from(["ncut", "cc"]))
+@given(features(), st.integers(1, 4), st.sampled_from(["ncut", "cc", "soft_ncut"]))
 def test_any_features_get_labels_or_one_error(x: np.ndarray, k: int, objective: str) -> None:
     model = DeepCut(k, objective, epochs=2, device="cpu")  # type: ignore[arg-type]
     try:
@@ -149,6 +151,31 @@ def test_any_features_get_labels_or_one_error(x: np.ndarray, k: int, objective: 
     assert np.isfinite(model.assignments_).all()
     assert np.isfinite(model.losses_).all()
     assert set(model.labels_) <= set(range(k))
+
+
+@st.composite
+def assignments(draw: st.DrawFn) -> np.ndarray:
+    """Rows that sum to one, of few values, so that many are equal or nearly so."""
+    n, clusters = draw(st.tuples(st.integers(1, 8), st.integers(1, 5)))
+    tiny = st.sampled_from([0.0, 1e-30, 1e-7, 0.1, 0.5, 0.5 + 6e-8, 1.0])
+    rows = draw(arrays.arrays(np.float32, (n, clusters), elements=tiny | st.floats(0, 1, width=32)))
+    sums = rows.sum(1, keepdims=True)
+    assume((sums > 1e-3).all())
+    return rows / sums if draw(st.booleans()) else rows
+
+
+@given(assignments(), st.data())
+def test_patches_of_the_foreground_are_those_above_one_half(rows: np.ndarray, data: st.DataObject) -> None:
+    background = np.array(
+        data.draw(st.lists(st.booleans(), min_size=1, max_size=rows.shape[1])), bool
+    )  # clusters beyond its end are background
+    probability = foreground_probability(
+        rows, background, patch_features(torch.zeros(len(rows), 1), (1, len(rows)))
+    )
+    assert probability.shape == (1, len(rows))
+    assert ((probability >= 0) & (probability <= 1)).all()
+    judged = np.append(background, np.ones(rows.shape[1] - len(background), bool))
+    assert np.array_equal(probability[0] > 0.5, ~judged[rows.argmax(1)])
 
 
 @settings(max_examples=20)

@@ -1,12 +1,15 @@
 """A recipe holds all settings, and tells what it does not know."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import normalize
-from deepcut_lib.recipe import CC_CLUSTERS, CENTRED_RECIPE, PUBLISHED_RECIPE, Recipe
+from deepcut_lib.recipe import CC_CLUSTERS, CENTRED_RECIPE, PRIOR_RECIPE, PUBLISHED_RECIPE, Recipe
+from tests.conftest import patch_features
 
 
 def test_what_is_not_named_stays() -> None:
@@ -35,9 +38,13 @@ def test_features_are_prepared_as_it_says(blobs: Tensor) -> None:
 
 
 def test_its_estimator_has_its_settings_and_checks_them(blobs: Tensor) -> None:
-    recipe = Recipe(3, "cc", alpha=2.0, epochs=4, learning_rate=2e-3, n_init=2, memory="dense")
+    recipe = Recipe(
+        3, "cc", alpha=2.0, epochs=4, learning_rate=2e-3, n_init=2, memory="dense", prior_weight=5.0
+    )
     estimator = recipe.estimator("cpu", 7)
-    wanted = DeepCut(3, "cc", 2.0, 4, 2e-3, n_init=2, device="cpu", random_state=7, memory="dense")
+    wanted = DeepCut(
+        3, "cc", 2.0, 4, 2e-3, n_init=2, device="cpu", random_state=7, memory="dense", prior_weight=5.0
+    )
     assert estimator.get_params() == wanted.get_params()
     with pytest.raises(ValueError, match="epochs must be at least 1"):
         recipe.but(epochs=0).estimator()
@@ -49,3 +56,31 @@ def test_a_restored_network_labels_as_the_fitted_one(blobs: Tensor) -> None:
     assert (restored.predict(blobs) == fitted.predict(blobs)).all()
     with pytest.raises(ValueError, match="mlp2_weight has shape"):
         Recipe(4).estimator("cpu").restore(fitted.weights_)
+
+
+@pytest.mark.parametrize("rule", ["corner", "", None, 1, ["union"]])
+def test_an_unknown_rule_is_named(rule: object) -> None:
+    with pytest.raises(ValueError, match="rule must be one of border, union, not "):
+        replace(CENTRED_RECIPE, rule=rule).estimator("cpu")  # type: ignore[arg-type]
+
+
+def test_a_prior_is_asked_for_only_where_it_counts(blobs: Tensor) -> None:
+    plain = patch_features(blobs, (10, 12))
+    known = replace(plain, prior=torch.rand(120))
+    assert CENTRED_RECIPE.priors([plain, known]) is None
+    given = PRIOR_RECIPE.priors([known, known])
+    assert given is not None
+    assert all(one is known.prior for one in given)
+    for features in ([plain], [known, plain]):
+        with pytest.raises(
+            ValueError, match=r"but blobs has none; give the backbone one \(Backbone\.with_prior\), or .* 0"
+        ):
+            PRIOR_RECIPE.priors(features)
+
+
+def test_what_cuts_without_a_prior() -> None:
+    for recipe in (PUBLISHED_RECIPE, CENTRED_RECIPE.but(epochs=3)):
+        assert recipe.without_prior() is recipe
+    without = PRIOR_RECIPE.but(memory="matrix-free", least_spread=0.2, epochs=99).without_prior()
+    assert without == CENTRED_RECIPE.but(memory="matrix-free", least_spread=0.2)
+    assert without.prior_weight == 0

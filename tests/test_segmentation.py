@@ -1,5 +1,6 @@
 """From a picture to masks and boxes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from torch import Tensor
 
 from deepcut_lib import DeepCut, Segmentation, load_backbone, localize, segment
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.graphs import Graph
+from deepcut_lib.foreground import best_union
+from deepcut_lib.graphs import Graph, ncut_graph
 from deepcut_lib.losses import ncut_loss
 from deepcut_lib.metrics import mask_iou
-from deepcut_lib.segmentation import cut
+from deepcut_lib.prior import ForegroundPrior
+from deepcut_lib.recipe import CENTRED_RECIPE, PRIOR_RECIPE, PUBLISHED_RECIPE
+from deepcut_lib.segmentation import cut, find_background
 from tests.conftest import DATA, patch_features
 
 
@@ -33,11 +37,11 @@ def truth() -> np.ndarray:
     return np.asarray(Image.open(DATA / "masks" / "fruit_01.png")) > 127
 
 
-def test_what_a_segmentation_holds(found: Segmentation, truth: np.ndarray) -> None:
+def test_what_a_segmentation_holds(found: Segmentation, backbone: Backbone, truth: np.ndarray) -> None:
     assert found.labels.shape == found.features.grid == (28, 28)
     assert found.mask.shape == truth.shape
     assert found.mask.dtype == bool
-    assert found.losses.shape == (10,)
+    assert found.losses.shape == (backbone.foreground_recipe.epochs,)
     assert found.n_clusters == len(np.unique(found.labels))
     x1, y1, x2, y2 = found.box
     assert 0 <= x1 < x2 <= truth.shape[1]
@@ -92,9 +96,7 @@ def test_knobs(options: dict[str, Any], backbone: Backbone, truth: np.ndarray) -
 
 def test_the_published_behaviour_is_one_plain_deepcut(backbone: Backbone) -> None:
     path = DATA / "images" / "fruit_01.jpg"
-    result = segment(
-        path, backbone=backbone, n_clusters=2, learning_rate=1e-3, n_init=1, centred=False, random_state=5
-    )
+    result = segment(path, backbone=backbone, recipe=PUBLISHED_RECIPE, random_state=5)
     plain = DeepCut(random_state=5).fit(backbone(path).values)
     assert np.array_equal(result.labels.ravel(), plain.labels_)
     assert np.array_equal(result.losses, plain.losses_)
@@ -191,3 +193,223 @@ def test_a_picture_with_nothing_to_cut_says_so(name: str) -> None:
         found = segment(path, backbone=backbone)
         assert found.message == ""
         assert backbone.recipe.least_spread < found.spread <= 1
+
+
+def reddish(strength: float = 8.0) -> ForegroundPrior:
+    """What is redder and less green than its picture is foreground; if negative, the other way round."""
+    weight = torch.zeros(14)
+    weight[0], weight[1] = strength, -strength
+    return ForegroundPrior(weight, 0.0, "pixels")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Backbone:
+    """A backbone without a prior."""
+    return load_backbone("pixels").with_prior(None)
+
+
+class TestPrior:
+    """Foreground and background by a prior."""
+
+    @pytest.mark.parametrize("objective", ["soft_ncut", "ncut", "cc", ncut_loss])
+    def test_it_says_which_is_the_object(
+        self, pixels: Backbone, photograph: np.ndarray, disc: np.ndarray, objective: Any
+    ) -> None:
+        red, green = (
+            segment(
+                photograph,
+                backbone=pixels.with_prior(reddish(sign * 8)),
+                size=256,
+                objective=objective,
+                n_clusters=2,
+            )
+            for sign in (1, -1)
+        )
+        assert mask_iou(red.mask, disc) > 0.8
+        assert mask_iou(green.mask, ~disc) > 0.8
+        for found in (red, green):
+            assert found.background.tolist() == [True, False]
+            assert np.array_equal(found.foreground, found.labels == 1)
+            assert np.array_equal(found.probability > 0.5, found.foreground)
+
+    def test_refinement_finds_the_edge(
+        self, pixels: Backbone, photograph: np.ndarray, disc: np.ndarray
+    ) -> None:
+        backbone = pixels.with_prior(reddish())
+        coarse = segment(photograph, backbone=backbone, size=128)
+        refined = segment(photograph, backbone=backbone, size=128, refine=True)
+        assert np.array_equal(refined.labels, coarse.labels)
+        assert np.array_equal(refined.coarse_mask, coarse.mask)
+        assert mask_iou(coarse.mask, disc) < 0.9
+        assert mask_iou(refined.mask, disc) > 0.95
+
+    def test_of_more_clusters_the_first_is_background(
+        self, pixels: Backbone, photograph: np.ndarray, disc: np.ndarray
+    ) -> None:
+        found = segment(photograph, backbone=pixels.with_prior(reddish()), size=256, n_clusters=3)
+        assert found.background.tolist() == [True, False, False]
+        assert np.array_equal(found.foreground, found.labels > 0)
+        assert mask_iou(found.mask, disc) > 0.7
+
+    def test_of_several_starts_the_one_of_least_loss_is_taken(
+        self, pixels: Backbone, photograph: np.ndarray
+    ) -> None:
+        backbone = pixels.with_prior(reddish(1.0))
+        found = segment(photograph, backbone=backbone, size=160, n_init=4, epochs=3)
+        features = found.features
+        recipe = backbone.foreground_recipe.but(n_init=4, epochs=3)
+        model = recipe.estimator("cpu").fit(recipe.prepare(features.values), prior=features.prior)
+        assert np.array_equal(found.labels.ravel(), model.labels_)
+        wanted = model.assignments_[:, 1] / model.assignments_.sum(1)
+        assert np.allclose(found.probability.ravel(), wanted, atol=1e-6)
+
+    def test_a_backbone_without_one_and_a_recipe_with_it(
+        self, pixels: Backbone, photograph: np.ndarray
+    ) -> None:
+        for options in ({"recipe": PRIOR_RECIPE}, {"prior_weight": 24.0}):
+            with pytest.raises(ValueError, match=r"pixels has none; give the backbone one .*with_prior"):
+                segment(photograph, backbone=pixels, size=96, **options)
+
+    def test_the_backbones_other_recipe_leaves_it_out(self, pixels: Backbone, photograph: np.ndarray) -> None:
+        backbone = pixels.with_prior(reddish(-8))
+        plain = segment(photograph, backbone=pixels, size=160)
+        for options in ({"recipe": backbone.recipe}, {"recipe": PUBLISHED_RECIPE}):
+            without = segment(photograph, backbone=backbone, size=160, **options)
+            wanted = segment(photograph, backbone=pixels, size=160, **options)
+            assert np.array_equal(without.labels, wanted.labels)
+            assert np.array_equal(without.mask, wanted.mask)
+        assert np.array_equal(segment(photograph, backbone=pixels, size=160).mask, plain.mask)
+        with pytest.raises(ValueError, match="prior_weight must be positive"):
+            segment(photograph, backbone=backbone, size=160, prior_weight=-1.0)
+
+    def test_pictures_of_several_grids_are_each_as_alone(
+        self, pixels: Backbone, photograph: np.ndarray
+    ) -> None:
+        backbone = pixels.with_prior(reddish(2.0))
+        pictures = [photograph, photograph[:, ::-1], photograph[::-1, :80], np.rot90(photograph).copy()]
+        features = [backbone(picture, size=None, cls=False) for picture in pictures]
+        assert len({one.grid for one in features}) > 1
+        for found, picture in zip(cut(features, recipe=PRIOR_RECIPE), pictures, strict=True):
+            alone = segment(picture, backbone=backbone, size=None)
+            assert np.array_equal(found.labels, alone.labels)
+            assert np.allclose(found.probability, alone.probability, atol=1e-4)
+        with pytest.raises(ValueError, match="pixels has none"):
+            cut([features[0], pixels(photograph, size=None)], recipe=PRIOR_RECIPE)
+
+    def test_two_stages_keep_to_its_foreground(
+        self, pixels: Backbone, photograph: np.ndarray, disc: np.ndarray
+    ) -> None:
+        backbone = pixels.with_prior(reddish())
+        one = segment(photograph, backbone=backbone, size=256)
+        two = segment(photograph, backbone=backbone, size=256, two_stage=True, refine=True)
+        assert two.foreground.any()
+        assert not (two.foreground & ~one.foreground).any()
+        assert two.background.shape == (6,)
+        assert np.array_equal(two.probability, two.foreground)
+        assert mask_iou(two.mask, disc) > 0.5
+
+    def test_a_blank_picture_still_says_so(self, pixels: Backbone) -> None:
+        backbone = pixels.with_prior(reddish())
+        rng = np.random.default_rng(0)
+        for blank in (np.full((90, 120, 3), 200), 128 + rng.integers(-1, 2, (90, 120, 3))):
+            for options in ({}, {"two_stage": True}, {"recipe": PRIOR_RECIPE}):
+                found = segment(blank.astype(np.uint8), backbone=backbone, refine=True, **options)
+                assert np.isfinite(found.probability).all()
+                assert found.mask.shape == (90, 120)
+                told = "recipe" not in options or not np.ptp(blank)  # PRIOR_RECIPE has no least spread
+                assert found.message.startswith("nothing to cut") == told
+        assert segment(np.full((90, 120, 3), 200, np.uint8), backbone=pixels.with_prior(None)).message
+
+    def test_tiny_pictures_and_grids(self, pixels: Backbone, photograph: np.ndarray) -> None:
+        backbone = pixels.with_prior(reddish())
+        with pytest.raises(ValueError, match=r"1 sample \(patch\) cannot be cut"):
+            segment(photograph, backbone=backbone, size=16)
+        for size, grid in (((16, 32), (1, 2)), ((32, 16), (2, 1)), (32, (2, 2))):
+            found = segment(photograph, backbone=backbone, size=size, refine=True)
+            assert found.labels.shape == grid
+            assert found.mask.shape == (96, 128)
+        with pytest.raises(ValueError, match="2 patches cannot form 3 clusters"):
+            segment(photograph, backbone=backbone, size=(16, 32), n_clusters=3)
+        for side in (1, 3):
+            found = segment(photograph[40 : 40 + side, 40 : 40 + side], backbone=backbone, refine=True)
+            assert found.mask.shape == (side, side)
+
+    def test_no_foreground_is_a_result(self, pixels: Backbone, photograph: np.ndarray) -> None:
+        nowhere = replace(reddish(), bias=-50.0)
+        for options in ({}, {"two_stage": True}):
+            found = segment(photograph, backbone=pixels.with_prior(nowhere), size=96, refine=True, **options)
+            assert not found.mask.any()
+            assert found.box == (0, 0, 128, 96)
+            assert found.n_clusters >= 1
+
+    def test_inference_mode(self, pixels: Backbone, photograph: np.ndarray) -> None:
+        wanted = segment(photograph, backbone=pixels.with_prior(reddish()), size=96)
+        with torch.inference_mode():
+            found = segment(photograph, backbone=pixels.with_prior(reddish()), size=96)
+        assert np.array_equal(found.probability, wanted.probability)
+
+
+class TestUnion:
+    """The rule "union", where no prior is."""
+
+    def test_it_decides_which_clusters_are_background(
+        self, pixels: Backbone, photograph: np.ndarray, disc: np.ndarray
+    ) -> None:
+        found = segment(photograph, backbone=pixels, size=256, rule="union", n_clusters=4)
+        values = CENTRED_RECIPE.prepare(found.features.values)
+        background, score = best_union(found.labels, ncut_graph(values))
+        assert np.array_equal(found.background, background)
+        assert np.isfinite(score)
+        assert mask_iou(found.mask, disc) > 0.7
+        assert np.array_equal(found.probability > 0.5, found.foreground)
+        assert np.array_equal(
+            find_background(found.labels, pixels.recipe.but(rule="union"), ncut_graph(values)), background
+        )
+
+    def test_the_start_of_the_best_score_is_kept(self, pixels: Backbone) -> None:
+        options: dict[str, Any] = {"size": 160, "rule": "union", "n_clusters": 4, "epochs": 5}
+        path = DATA / "images" / "fruit_01.jpg"
+        found = segment(path, backbone=pixels, n_init=4, **options)
+        values = CENTRED_RECIPE.prepare(found.features.values)
+        graph = ncut_graph(values)
+        recipe = pixels.recipe.but(n_clusters=4, epochs=5, n_init=4)
+        starts = [
+            found.features.to_map(labels) for labels in recipe.estimator("cpu").fit(values).start_labels_
+        ]
+        scores = [best_union(labels, graph)[1] for labels in starts]
+        assert len(set(scores)) > 1
+        assert np.array_equal(found.labels, starts[int(np.argmin(scores))])
+
+    def test_an_unknown_rule_is_named(self, pixels: Backbone, photograph: np.ndarray) -> None:
+        with pytest.raises(ValueError, match="rule must be one of border, union, not 'corner'"):
+            segment(photograph, backbone=pixels, size=96, rule="corner")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_clusters": 2},
+        {"objective": "cc"},
+        {"objective": "soft_ncut", "n_clusters": 5},
+        {"centred": False, "n_init": 1},
+        {"rule": "union", "n_clusters": 6},
+        {"recipe": PRIOR_RECIPE},
+        {"recipe": PRIOR_RECIPE, "n_clusters": 4, "epochs": 3},
+        {"recipe": PRIOR_RECIPE, "objective": "cc"},
+    ],
+)
+@pytest.mark.parametrize("two_stage", [False, True])
+def test_what_is_likely_foreground_is_foreground(
+    options: dict[str, Any], two_stage: bool, pixels: Backbone, photograph: np.ndarray
+) -> None:
+    options = {"recipe": pixels.recipe, **options}
+    found = segment(
+        photograph, backbone=pixels.with_prior(reddish(1.0)), size=160, two_stage=two_stage, **options
+    )
+    assert found.probability.shape == found.labels.shape
+    assert found.probability.min() >= 0
+    assert found.probability.max() <= 1
+    assert np.array_equal(found.probability > 0.5, found.foreground)
+    if two_stage:
+        assert set(np.unique(found.probability)) <= {0, 1}

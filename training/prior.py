@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from tqdm import tqdm
 
-from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
 from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import find_images, load_image
@@ -58,8 +58,8 @@ def read(paths: Sequence[Path], backbone: Backbone) -> tuple[list[Photograph], l
         The photographs, and one line on each file left out.
     """
     photographs, skipped = [], []
-    margin = max(round(backbone.size * PADDING / backbone.patch_size), 1)
-    pad = margin * backbone.patch_size
+    pad = max(round(backbone.size * PADDING / backbone.patch_size), 1) * backbone.patch_size
+    margin = pad // backbone.stride
     for path in tqdm(paths, desc="features", mininterval=5):
         try:
             picture = load_image(path).resize((backbone.size, backbone.size), Image.Resampling.LANCZOS)
@@ -164,14 +164,28 @@ def _as_prior(model: LogisticRegression, scale: float, backbone: str) -> Foregro
     return ForegroundPrior(weight, float(model.intercept_[0]), backbone)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, fit, and write the prior after every round."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("backbone", help="a name that load_backbone knows")
+    parser.add_argument("backbone", choices=BACKBONES, help="a name that load_backbone knows")
     parser.add_argument("folders", nargs="+", type=Path, help="folders of photographs, or single ones")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
     parser.add_argument("--checkpoint", type=Path, help="local weights of a published ViT")
     options = parser.parse_args(arguments)
+    try:
+        make(options)
+    except DeepCutError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make(options: argparse.Namespace) -> None:
+    """Read the photographs, fit, and write the prior after every round.
+
+    Raises:
+        DeepCutError: no photograph can be read, they do not suffice, or the file cannot be written.
+    """
     paths = find_images(*options.folders)
     backbone = load_backbone(options.backbone, checkpoint=options.checkpoint)
     photographs, skipped = read(paths, backbone)
@@ -186,4 +200,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

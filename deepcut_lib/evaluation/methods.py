@@ -337,25 +337,30 @@ METHODS = {
         _deepcut(n_clusters=4, rule="union", **SOFT),
         seeded=True,
     ),
-    "ncut4_union": Method(
-        "DeepCut, N-cut, K=4, union rule",
-        _deepcut(n_clusters=4, rule="union"),
-        seeded=True,
-    ),
-    "kmeans4_union": Method("k-means, k=4, union rule", _kmeans(4, "union"), seeded=True),
     "soft_ncut4_union_solver": Method(
         "DeepCut, soft N-cut, K=4, union rule, bilateral solver",
         _deepcut(n_clusters=4, rule="union", refine=True, **SOFT),
         seeded=True,
     ),
+    "ncut4_union": Method(
+        "DeepCut, N-cut, K=4, union rule",
+        _deepcut(n_clusters=4, rule="union"),
+        seeded=True,
+    ),
+    "ncut4_union_solver": Method(
+        "DeepCut, N-cut, K=4, union rule, bilateral solver",
+        _deepcut(n_clusters=4, rule="union", refine=True),
+        seeded=True,
+    ),
+    "kmeans4_union": Method("k-means, k=4, union rule", _kmeans(4, "union"), seeded=True),
     "kmeans4_union_solver": Method(
         "k-means, k=4, union rule, bilateral solver",
         _solved(_kmeans_foreground(4, "union")),
         seeded=True,
     ),
-    "kmeans3_solver": Method("k-means, k=3, bilateral solver", _solved(_kmeans_foreground(3)), seeded=True),
     "kmeans2": Method("k-means, k=2", _kmeans(2), seeded=True),
     "kmeans3": Method("k-means, k=3", _kmeans(3), seeded=True),
+    "kmeans3_solver": Method("k-means, k=3, bilateral solver", _solved(_kmeans_foreground(3)), seeded=True),
     "dff2": Method("DFF, k=2", _dff(2), seeded=True),
     "dff3": Method("DFF, k=3", _dff(3), seeded=True),
     "selective_search": Method(

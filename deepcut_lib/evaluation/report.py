@@ -17,7 +17,7 @@ from deepcut_lib.backbones import BACKBONES
 from deepcut_lib.backbones.registry import PAPER as PAPER_BACKBONE
 from deepcut_lib.evaluation.paper import PAPER, QUOTED, Quoted
 from deepcut_lib.evaluation.records import Row
-from deepcut_lib.evaluation.spread import PAIRS, WITH_INTERVAL
+from deepcut_lib.evaluation.spread import PAIRS, RESAMPLES, WITH_INTERVAL
 from deepcut_lib.evaluation.state import Evaluation
 from deepcut_lib.evaluation.tables import METRICS
 from deepcut_lib.evaluation.tally import Cell, Cells, Difference, Tallies, cells, difference, of_seeds, tally
@@ -141,7 +141,8 @@ def to_markdown(report: Report, figure: str | None, level: int = 1) -> str:
     differences = _differences(report)
     if differences:
         parts += [
-            f"{METRICS[table.metrics[0]]}, one method's minus another's on the same pictures, in points:",
+            f"{METRICS[table.metrics[0]]}, one method's minus another's on the same pictures, in points, "
+            "with the 95 % bootstrap interval of that difference:",
             differences,
         ]
     if report.quoted:
@@ -203,7 +204,10 @@ def _facts(evaluation: Evaluation) -> str:
     lines.append(f"* deepcut_lib {__version__}, Python {python}, {packages}; {device}, {threads}")
     counted = ", but for numbers of clusters" if "clusters" in table.metrics else ""
     if WITH_INTERVAL & set(table.metrics):
-        lines.append("* [from, to]: 95 % bootstrap interval over pictures")
+        lines.append(
+            f"* [from, to]: 95 % bootstrap interval over pictures, {RESAMPLES:,} resamples of each picture's "
+            "mean over seeds"
+        )
     lines.append(f"* in percent{counted}; *paper*: the paper's number; an empty place has not been measured")
     return "\n".join(lines)
 

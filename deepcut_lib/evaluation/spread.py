@@ -20,6 +20,8 @@ PAIRS = (
     ("soft_ncut4_union", "kmeans4_union"),
     ("soft_ncut4_union_solver", "kmeans4_union_solver"),
     ("soft_ncut4_union", "ncut4_union"),
+    ("ncut4_union", "kmeans4_union"),
+    ("ncut4_union_solver", "kmeans4_union_solver"),
     ("ncut", "kmeans3"),
     ("ncut_solver", "kmeans3_solver"),
 )

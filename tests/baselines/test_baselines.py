@@ -39,3 +39,23 @@ def test_both_find_an_easy_object(easy: tuple[PatchFeatures, np.ndarray]) -> Non
     features, truth = easy
     assert np.array_equal(kmeans(features), truth)
     assert np.array_equal(tokencut(features).foreground, truth)
+
+
+def test_a_prior_chooses_among_the_objects_that_kmeans_finds(generator: torch.Generator) -> None:
+    kinds = np.zeros((12, 12), int)
+    kinds[2:6, 2:6], kinds[7:11, 6:10] = 1, 2
+    values = 3 * torch.eye(3)[torch.from_numpy(kinds.ravel())] + 0.1 * torch.randn(
+        144, 3, generator=generator
+    )
+    for thing in (1, 2):
+        prior = torch.from_numpy((kinds == thing).ravel()).float()
+        features = PatchFeatures(values, (12, 12), None, (120, 120), "two", prior=prior)
+        assert np.array_equal(kmeans(features, 3, rule="union and prior"), kinds == thing)
+        assert np.array_equal(kmeans(features, 3), kinds > 0)  # the border alone takes both
+
+
+def test_kmeans_says_what_is_wrong(easy: tuple[PatchFeatures, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="rule must be one of border, union"):
+        kmeans(easy[0], rule="corners")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="easy has no foreground prior"):
+        kmeans(easy[0], rule="union and prior")

@@ -87,6 +87,17 @@ def test_all_methods_on_masks(horses: Path, capsys: pytest.CaptureFixture[str]) 
     } <= run_here
     assert {row["images"] for row in table.values()} <= {"5", "10"}
     rows = rows_of(out / "horses-pixels.jsonl")
+    # means with their intervals; only those pairs that were both run
+    ncut = next(line for line in report.splitlines() if line.startswith("| DeepCut, N-cut | "))
+    assert re.search(r"\| \d+\.\d ± \d+\.\d \[\d+\.\d, \d+\.\d\] \|", ncut)
+    assert "95 % bootstrap interval over pictures" in report
+    apart = re.search(r"\| DeepCut, N-cut − k-means, k=3 \| (\S+) \[(\S+), (\S+)\] \|", report)
+    assert apart is not None
+    mean, low, high = map(float, apart.groups())
+    assert low <= mean <= high
+    means = [float(table[method, "horses", "iou"]["mean"]) for method in ("ncut", "kmeans3")]
+    assert mean == pytest.approx(means[0] - means[1], abs=0.051)
+    assert "and prior − " not in report
     assert len([row for row in rows if row["method"] == "ncut"]) == 10
     assert len([row for row in rows if row["method"] == "tokencut"]) == 5
     # the mean and deviation in the table are those of the rows

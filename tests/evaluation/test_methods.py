@@ -9,12 +9,15 @@ from PIL import Image
 
 from deepcut_lib import Segmentation, load_backbone, segment
 from deepcut_lib.backbones import Backbone
-from deepcut_lib.baselines import tokencut
-from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
+from deepcut_lib.baselines import kmeans, tokencut
+from deepcut_lib.baselines.kmeans import KmeansRule
+from deepcut_lib.evaluation.methods import METHODS, SOFT, Prediction, Setup, obstacle
 from deepcut_lib.evaluation.views import Fitting, look
 from deepcut_lib.features import normalize, upsample
+from deepcut_lib.foreground import foreground_box
 from deepcut_lib.images import load_image
 from deepcut_lib.prior import ForegroundPrior
+from deepcut_lib.refinement import refine_soft
 from tests.conftest import DATA
 
 
@@ -90,6 +93,39 @@ def test_rivals_get_the_prior_that_deepcut_gets(picture: Image.Image) -> None:
         assert not np.array_equal(one.mask, other.mask)
 
 
+@pytest.mark.parametrize(
+    ("coarse", "k", "rule"),
+    [("kmeans8_prior", 8, "union and prior"), ("kmeans4_union", 4, "union"), ("kmeans3", 3, "border")],
+)
+def test_rivals_get_the_rule_and_the_solver_that_deepcut_gets(
+    coarse: str, k: int, rule: KmeansRule, photograph: np.ndarray
+) -> None:
+    backbone = with_prior(load_backbone("pixels"))
+    (view,) = look(backbone, [Image.fromarray(photograph)], "square", attention=False, size=160)
+    prepared = replace(view.features, values=backbone.recipe.prepare(view.features.values))
+    foreground = kmeans(prepared, k, rule=rule, n_init=4, random_state=2)
+    enlarged = upsample(foreground, view.features, smooth=True)
+    solved = refine_soft(view.picture, upsample(foreground.astype(np.float32), view.features, smooth=True))
+    (found,) = METHODS[coarse].run([view], Setup(backbone), 2)
+    (refined,) = METHODS[f"{'kmeans3' if k == 3 else coarse}_solver"].run([view], Setup(backbone), 2)
+    assert np.array_equal(found.mask, enlarged > 0.5)
+    assert np.array_equal(refined.mask, solved)
+    assert refined.box == foreground_box(solved, view.features.image_size)
+    assert not np.array_equal(found.mask, refined.mask)
+
+
+def test_rows_without_a_prior_do_not_change_where_the_backbone_has_one(picture: Image.Image) -> None:
+    plain = load_backbone("pixels")
+    views = [look(each, [picture], "square", attention=False, size=96) for each in (plain, with_prior(plain))]
+    for name, method in METHODS.items():
+        if method.prior or method.opencv or method.attention:
+            continue
+        (without,) = method.run(views[0], Setup(plain), 1)
+        (beside,) = method.run(views[1], Setup(with_prior(plain)), 1)
+        assert np.array_equal(without.mask, beside.mask), name
+        assert without.box == beside.box, name
+
+
 @pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].opencv])
 def test_every_method_finds_something_in_every_view(name: str, picture: Image.Image) -> None:
     method = METHODS[name]
@@ -118,6 +154,8 @@ def test_deepcut_is_what_segment_gives(backbone: Backbone, picture: Image.Image)
         ("cc", {"objective": "cc"}),
         ("cc_alpha6", {"objective": "cc", "alpha": 6.0}),
         ("ncut4_union", {"n_clusters": 4, "rule": "union"}),
+        ("ncut4_union_solver", {"n_clusters": 4, "rule": "union", "refine": True}),
+        ("soft_ncut4_union_solver", {"n_clusters": 4, "rule": "union", "refine": True, **SOFT}),
     ):
         for prediction, view in zip(METHODS[name].run(views, Setup(backbone), 3), views, strict=True):
             alone: Segmentation = segment(

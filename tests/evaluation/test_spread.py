@@ -39,5 +39,29 @@ def test_pairs_are_compared_picture_by_picture() -> None:
     assert difference(tallies, ("prior_ncut", "ncut"), "duts", "iou") is None
 
 
+def test_methods_that_agree_on_every_picture_differ_by_nothing() -> None:
+    rows = [
+        ("horses", {"method": method, "seed": 0, "image": str(i), "seconds": 1.0, "iou": iou})
+        for method in ("ncut", "kmeans3")
+        for i, iou in enumerate(np.random.default_rng(3).uniform(size=20))
+    ]
+    apart = difference(tally(rows), ("ncut", "kmeans3"), "horses", "iou")  # type: ignore[arg-type]
+    assert apart is not None
+    assert (apart.mean, apart.interval) == (0, (0, 0))
+
+
+def test_only_pictures_that_both_have_are_compared() -> None:
+    rows = [
+        ("horses", {"method": method, "seed": 0, "image": str(i), "seconds": 1.0, "iou": iou})
+        for method, of_pictures in (("ncut", range(6)), ("kmeans3", range(3, 9)))
+        for i in of_pictures
+        for iou in [0.5 + 0.1 * (method == "ncut") + 0.3 * (i < 3)]
+    ]
+    apart = difference(tally(rows), ("ncut", "kmeans3"), "horses", "iou")  # type: ignore[arg-type]
+    assert apart is not None
+    assert apart.images == 3
+    assert apart.mean == pytest.approx(10)
+
+
 def test_pairs_are_methods() -> None:
     assert {name for pair in PAIRS for name in pair} <= METHODS.keys()
