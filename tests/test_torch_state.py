@@ -377,7 +377,9 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_no_task_mixes_devices(pretended_gpu: None) -> None:
+def test_no_task_mixes_devices(pretended_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The GPU that is pretended gives every patch the same cluster, which a joint fit would not accept
+    monkeypatch.setattr(DeepCut, "_must_part", lambda self, features: False)
     features = [patch_features(torch.empty(120, 16, device="cuda"), (10, 12)) for _ in range(2)]
     foreground = np.zeros((10, 12), bool)
     foreground[2:8, 3:9] = True
