@@ -215,7 +215,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         propagated = torch.cat([self._propagate(x.unsqueeze(0))[0] for x in rows])
         batches = max(round(len(features) / JOINT_PATCHES), 1)
         history = []
-        lead_in = self.objective == "ncut" and self.n_clusters > FEW_CLUSTERS
+        # A prior leads out of equal assignments by itself
+        lead_in = self.objective == "ncut" and self.n_clusters > FEW_CLUSTERS and prior is None
         for epoch in range(self.epochs):
             order = torch.randperm(len(features), generator=generators[0]).to(features.device)
             losses = []
