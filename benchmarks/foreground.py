@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from deepcut_lib import Segmentation, load_backbone
 from deepcut_lib.datasets.masked import masked
+from deepcut_lib.evaluation.methods import SOFT
 from deepcut_lib.features import upsample
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
@@ -21,7 +22,6 @@ from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
 from deepcut_lib.segmentation import cut
 
 LONG = {"epochs": 100, "learning_rate": 1e-2}
-SOFT = {"objective": "soft_ncut", "epochs": 30, "learning_rate": 2e-2}
 COLUMNS = ("clusters found", "border rule", "union rule", "best choice")
 
 

@@ -69,9 +69,8 @@ def joint_kmeans(features: Sequence[PatchFeatures], recipe: Recipe, seed: int) -
             background,
             of_picture,
             np.empty(0, np.float32),
-            probability=(~background[labels]).astype(np.float32),
+            recipe,
             refine_on=picture,
-            least_spread=recipe.least_spread,
         )
 
     return label

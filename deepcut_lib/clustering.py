@@ -182,7 +182,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
         Messages run inside each picture, as they do in `predict`; the loss is taken over mini-batches of
         `JOINT_PATCHES` patches drawn from all pictures, whose affinities reach across them. An epoch meets
-        every patch once. Eq. 9 with more than `FEW_CLUSTERS` clusters is led in by the soft N-cut.
+        every patch once. Eq. 9 with more than `FEW_CLUSTERS` clusters is led in by the soft
+        N-cut, whose loss the first of `losses_` then is, unless a prior leads.
 
         Args:
             pictures: n_i×d features of each picture; the numbers of patches may differ. Whether they are

@@ -1,7 +1,7 @@
 """Sharper masks: the bilateral solver, for hard masks and for soft ones; the largest connected component."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -94,11 +94,13 @@ def refine_mask(image: Image.Image, mask: np.ndarray) -> np.ndarray:
 SOLVER_SIDE = 300
 """The longest side, in pixels, at which soft masks are refined: objects have edges there, texture none."""
 
-SOFT_SOLVER: dict[str, Any] = {"sigma_xy": 12.0, "sigma_luma": 8.0, "sigma_chroma": 8.0, "smoothness": 64.0}
-"""The bilateral solver's settings for a soft mask at `SOLVER_SIDE`."""
+SOLVER_SIGMA_COLOUR = 8.0
+"""Width of the grid's cells in brightness and in each colour difference, for soft masks."""
 
 
-def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
+def refine_soft(
+    image: Image.Image, probability: np.ndarray, *, sigma_xy: float = 24.0, smoothness: float = 256.0
+) -> np.ndarray:
     """Sharpen a soft mask: the bilateral solver, cut at one half, holes filled.
 
     Pixels are trusted as far as they are sure: p is stretched, on both sides of ½, until the surest reach 0
@@ -108,6 +110,9 @@ def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
     Args:
         image: H×W RGB picture.
         probability: p, H×W in 0…1 (or bool): how likely each pixel is foreground.
+        sigma_xy: width of the solver's cells in pixels of the shrunken picture.
+        smoothness: its λ. Together they say how far an edge may move: the defaults suit clusters, whose
+            masks are a patch or more too wide; tight masks lose thin parts by them, see `PRIOR_RECIPE`.
 
     Returns:
         H×W bool; where the solver leaves nothing, p cut at one half.
@@ -128,7 +133,10 @@ def refine_soft(image: Image.Image, probability: np.ndarray) -> np.ndarray:
         image.resize(small, Image.Resampling.LANCZOS),
         target,
         confidence=(2 * target - 1) ** 2 + 0.001,
-        **SOFT_SOLVER,
+        sigma_xy=sigma_xy,
+        sigma_luma=SOLVER_SIGMA_COLOUR,
+        sigma_chroma=SOLVER_SIGMA_COLOUR,
+        smoothness=smoothness,
     )
     enlarged = Image.fromarray(solved).resize((width, height), Image.Resampling.BILINEAR)
     sharp = ndimage.binary_fill_holes(np.asarray(enlarged) > 0.5)

@@ -17,7 +17,6 @@ from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import PUBLISHED_RECIPE, Recipe
-from deepcut_lib.refinement import refine_mask, refine_soft
 
 _SAME = 1e-3
 """Spread below which features differ by rounding alone."""
@@ -196,9 +195,9 @@ def _finish(
         background,
         features,
         fitted.losses_,
+        recipe,
         probability=probability,
         refine_on=picture,
-        least_spread=recipe.least_spread,
     )
 
 
@@ -251,10 +250,10 @@ def assemble(
     background: np.ndarray,
     features: PatchFeatures,
     losses: np.ndarray,
+    recipe: Recipe,
     *,
     probability: np.ndarray | None = None,
     refine_on: Image.Image | None,
-    least_spread: float = 0.0,
 ) -> Segmentation:
     """Masks and box of clusters whose background is known.
 
@@ -263,24 +262,23 @@ def assemble(
         background: (K,) bool.
         features: what was clustered.
         losses: of each epoch; empty where nothing was optimised.
-        probability: h×w, see `Segmentation`, for `refine_soft`; without it the mask is refined as a hard one.
+        recipe: how they were found; its solver refines, and its `least_spread` tells pictures of nothing.
+        probability: h×w, see `Segmentation`; by default ones on the foreground and zeros elsewhere.
         refine_on: the picture, to sharpen the mask by the bilateral solver; None leaves it coarse.
-        least_spread: the recipe's.
     """
     apart = spread(features.values)
-    alike = apart < max(least_spread, _SAME)
+    alike = apart < max(recipe.least_spread, _SAME)
     foreground = ~background[labels]
     coarse = upsample(foreground, features, smooth=True) > 0.5
     refined = None
+    if probability is None:
+        probability = foreground.astype(np.float32)
     if refine_on is not None and coarse.any():
-        if probability is None:
-            refined = refine_mask(refine_on, coarse)
-        else:
-            refined = refine_soft(refine_on, upsample(probability, features, smooth=True))
+        refined = recipe.sharpen(refine_on, upsample(probability, features, smooth=True))
     return Segmentation(
         labels=labels,
         background=background,
-        probability=foreground.astype(np.float32) if probability is None else probability,
+        probability=probability,
         coarse_mask=coarse,
         mask=coarse if refined is None else refined,
         box=foreground_box(foreground if refined is None else refined, features.image_size),

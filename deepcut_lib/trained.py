@@ -97,9 +97,9 @@ class TrainedDeepCut:
             background,
             features,
             np.empty(0, np.float32),
+            self.recipe,
             probability=foreground_probability(assignment, background, features),
             refine_on=refine_on,
-            least_spread=self.recipe.least_spread,
         )
 
     def parts(self, image: ImageLike, *, backbone: Backbone | None = None) -> Parts:

@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import normalize
+from deepcut_lib.metrics import mask_iou
 from deepcut_lib.recipe import CC_CLUSTERS, CENTRED_RECIPE, PRIOR_RECIPE, PUBLISHED_RECIPE, Recipe
+from deepcut_lib.refinement import refine_soft
 from tests.conftest import patch_features
 
 
@@ -84,3 +89,15 @@ def test_what_cuts_without_a_prior() -> None:
     without = PRIOR_RECIPE.but(memory="matrix-free", least_spread=0.2, epochs=99).without_prior()
     assert without == CENTRED_RECIPE.but(memory="matrix-free", least_spread=0.2)
     assert without.prior_weight == 0
+
+
+def test_its_solver_is_the_one_that_refines(photograph: np.ndarray, disc: np.ndarray) -> None:
+    picture = Image.fromarray(photograph)
+    wide = ndimage.gaussian_filter(ndimage.binary_dilation(disc, iterations=9).astype(float), 4)
+    strong, gentle = (recipe.sharpen(picture, wide) for recipe in (CENTRED_RECIPE, PRIOR_RECIPE))
+    assert np.array_equal(strong, refine_soft(picture, wide))
+    assert np.array_equal(gentle, refine_soft(picture, wide, sigma_xy=12, smoothness=64))
+    assert mask_iou(strong, disc) > mask_iou(wide > 0.5, disc) + 0.1
+    for name in ("solver_sigma_xy", "solver_smoothness"):
+        with pytest.raises(ValueError, match=f"{name} must be positive"):
+            CENTRED_RECIPE.but(**{name: 0.0}).estimator()

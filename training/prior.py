@@ -19,7 +19,7 @@ from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import find_images, load_image
 from deepcut_lib.prior import ForegroundPrior
 from deepcut_lib.recipe import PRIOR_RECIPE, Recipe
-from deepcut_lib.refinement import largest_component, refine_soft
+from deepcut_lib.refinement import largest_component
 from deepcut_lib.segmentation import cut
 
 ROUNDS = 4
@@ -139,7 +139,7 @@ def _mask(photograph: Photograph, prior: Tensor, recipe: Recipe) -> np.ndarray:
     """Cut with a prior, refine, and say which patches are foreground: (n,) bool. One object is kept."""
     features = replace(photograph.features, prior=prior)
     segmentation = cut([features], recipe=recipe)[0]
-    sharp = refine_soft(photograph.picture, upsample(segmentation.probability, features, smooth=True))
+    sharp = recipe.sharpen(photograph.picture, upsample(segmentation.probability, features, smooth=True))
     h, w = features.grid
     share = Image.fromarray(largest_component(sharp).astype(np.float32)).resize((w, h), Image.Resampling.BOX)
     return np.asarray(share).ravel() > 0.5

@@ -56,6 +56,9 @@ REGISTERED: dict[str, tuple[Loader, str]] = {
 OFFLINE = {name: what for name, (_, what) in _HERE.items()}
 """Backbones that need no weights from elsewhere, and what they are."""
 
+PRIORS = {"effnet_lite0": "db838e73775817343740e6723370363ef4cc8b68073b202c9dfcfba63ad6c76e"}
+"""Backbones that come with a foreground prior, and the SHA-256 of its file."""
+
 BACKBONES = {name: what for name, (_, what) in REGISTERED.items()}
 """All names that `load_backbone` knows, each with one line on what it is."""
 
@@ -147,10 +150,6 @@ def resolve_backbone(
 @lru_cache(maxsize=2)
 def _remembered(name: str, stride: int | None, device: str) -> Backbone:
     return load_backbone(name, stride=stride, device=device)
-
-
-PRIORS = {"effnet_lite0": "db838e73775817343740e6723370363ef4cc8b68073b202c9dfcfba63ad6c76e"}
-"""Backbones that come with a foreground prior, and the SHA-256 of its file."""
 
 
 def chosen_by_user(name: str) -> str:

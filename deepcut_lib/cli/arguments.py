@@ -81,19 +81,18 @@ def add_prior(features: _ArgumentGroup) -> None:
 
 
 def wanted_backbone(options: Namespace, name: str | None = None) -> Backbone:
-    """The backbone that `add_pictures` and `add_prior` have read of, or another with the same settings."""
-    return load_backbone(
+    """The backbone that `add_pictures` and `add_prior` have read of, or another with the same settings.
+
+    Where the prior is not wanted, or the command has no use for one, it has none.
+    """
+    backbone = load_backbone(
         name or options.backbone,
         checkpoint=options.checkpoint,
         stride=options.stride,
         device=options.device,
         prior=getattr(options, "prior", None),
     )
-
-
-def wanted_recipe(options: Namespace, backbone: Backbone) -> Recipe:
-    """The recipe for foregrounds that the options of `add_prior` ask for, before settings replace its own."""
-    return backbone.recipe if options.no_prior else backbone.foreground_recipe
+    return backbone.with_prior(None) if getattr(options, "no_prior", True) else backbone
 
 
 def described(recipe: Recipe) -> str:

@@ -83,7 +83,7 @@ def run_segment(options: argparse.Namespace) -> int:
     if loaded:
         recipe = loaded.recipe
     else:
-        recipe = take.wanted_recipe(options, backbone).but(
+        recipe = backbone.foreground_recipe.but(
             objective=options.objective, n_clusters=options.k, alpha=options.alpha, epochs=options.epochs
         )
     networks = networks_for(options, folder, backbone, loaded, recipe)

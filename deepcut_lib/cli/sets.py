@@ -98,7 +98,7 @@ def run_parts(options: argparse.Namespace) -> int:
     folder = open_folder(options.paths, options.out, overwrite=options.overwrite)
     backbone, loaded = load_networks(options, parts=True)
     k, epochs = options.k or PARTS, options.epochs or EPOCHS
-    recipe = loaded.recipe if loaded else take.wanted_recipe(options, backbone)
+    recipe = loaded.recipe if loaded else backbone.foreground_recipe
     networks = networks_for(options, folder, backbone, loaded, recipe, k, epochs)
     if networks:
         return _parts_by_networks(options, folder, backbone, recipe, networks)

@@ -27,7 +27,7 @@ from deepcut_lib.foreground import background_clusters, foreground_box
 from deepcut_lib.graphs import Graph
 from deepcut_lib.metrics import Box
 from deepcut_lib.recipe import Recipe
-from deepcut_lib.refinement import bilateral_solver, refine_soft
+from deepcut_lib.refinement import bilateral_solver
 from deepcut_lib.segmentation import cut
 
 
@@ -222,11 +222,13 @@ def _cls_foreground(view: View, setup: Setup) -> _PatchResult:
     return cls_foreground(view.attention, view.features)
 
 
-def _solved(find: Callable[[View, Setup, int], np.ndarray]) -> Run:
-    """A method that gives h×w probabilities of foreground, refined as DeepCut's."""
+def _solved(find: Callable[[View, Setup, int], np.ndarray], *, prior: bool = False) -> Run:
+    """A method that gives h×w probabilities of foreground, refined as DeepCut's with a prior or without."""
 
     def predict(view: View, setup: Setup, seed: int) -> Prediction:
-        mask = refine_soft(view.picture, upsample(find(view, setup, seed), view.features, smooth=True))
+        recipe = setup.backbone.foreground_recipe if prior else setup.recipe
+        soft = upsample(find(view, setup, seed), view.features, smooth=True)
+        mask = recipe.sharpen(view.picture, soft)
         return Prediction(foreground_box(mask, view.features.image_size), mask)
 
     return _each(predict)
@@ -319,7 +321,9 @@ METHODS = {
         prior=True,
     ),
     "prior_alone": Method("the prior alone", _smooth(_prior_cut), prior=True),
-    "prior_alone_solver": Method("the prior alone, bilateral solver", _solved(_prior), prior=True),
+    "prior_alone_solver": Method(
+        "the prior alone, bilateral solver", _solved(_prior, prior=True), prior=True
+    ),
     "kmeans8_prior": Method(
         "k-means, k=8, union rule and prior",
         _kmeans(8, "union and prior"),
@@ -328,7 +332,7 @@ METHODS = {
     ),
     "kmeans8_prior_solver": Method(
         "k-means, k=8, union rule and prior, bilateral solver",
-        _solved(_kmeans_foreground(8, "union and prior")),
+        _solved(_kmeans_foreground(8, "union and prior"), prior=True),
         seeded=True,
         prior=True,
     ),

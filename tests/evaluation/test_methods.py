@@ -17,7 +17,6 @@ from deepcut_lib.features import normalize, upsample
 from deepcut_lib.foreground import foreground_box
 from deepcut_lib.images import load_image
 from deepcut_lib.prior import ForegroundPrior
-from deepcut_lib.refinement import refine_soft
 from tests.conftest import DATA
 
 
@@ -105,9 +104,11 @@ def test_rivals_get_the_rule_and_the_solver_that_deepcut_gets(
     prepared = replace(view.features, values=backbone.recipe.prepare(view.features.values))
     foreground = kmeans(prepared, k, rule=rule, n_init=4, random_state=2)
     enlarged = upsample(foreground, view.features, smooth=True)
-    solved = refine_soft(view.picture, upsample(foreground.astype(np.float32), view.features, smooth=True))
+    recipe = backbone.foreground_recipe if "prior" in rule else backbone.recipe
+    soft = upsample(foreground.astype(np.float32), view.features, smooth=True)
+    solved = recipe.sharpen(view.picture, soft)
     (found,) = METHODS[coarse].run([view], Setup(backbone), 2)
-    (refined,) = METHODS[f"{'kmeans3' if k == 3 else coarse}_solver"].run([view], Setup(backbone), 2)
+    (refined,) = METHODS[f"{coarse}_solver"].run([view], Setup(backbone), 2)
     assert np.array_equal(found.mask, enlarged > 0.5)
     assert np.array_equal(refined.mask, solved)
     assert refined.box == foreground_box(solved, view.features.image_size)

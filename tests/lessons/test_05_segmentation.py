@@ -18,7 +18,8 @@ from deepcut_lib.lessons.segmentation import figures as plots
 from deepcut_lib.lessons.segmentation.explorer import explore_segment
 from deepcut_lib.losses import prior_term, soft_ncut_loss
 from deepcut_lib.metrics import mask_iou
-from deepcut_lib.refinement import bilateral_solver, refine_soft
+from deepcut_lib.recipe import PRIOR_RECIPE
+from deepcut_lib.refinement import bilateral_solver
 from tests.conftest import DATA
 from tests.lessons.definitions import definitions, same_picture
 
@@ -126,9 +127,10 @@ def test_a_soft_mask_is_refined_as_the_library_does(
         picture, _ = read(name)
         result = segment(picture, backbone=backbone, recipe=backbone.recipe, refine=True)
         probability = upsample(result.probability, result.features, smooth=True)
-        by_hand = lesson["solve_softly"](picture, probability)
-        assert np.array_equal(by_hand, refine_soft(picture, probability))
-        assert np.array_equal(by_hand, result.mask)
+        assert np.array_equal(lesson["solve_softly"](picture, probability, backbone.recipe), result.mask)
+        gentle = lesson["solve_softly"](picture, probability, PRIOR_RECIPE)
+        assert np.array_equal(gentle, PRIOR_RECIPE.sharpen(picture, probability))
+        assert not np.array_equal(gentle, result.mask)
 
 
 @pytest.mark.parametrize("k", [2, 4])
