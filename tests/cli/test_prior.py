@@ -34,15 +34,6 @@ def prior(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def photos(tmp_path: Path, photograph: np.ndarray) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for turns in range(2):
-        Image.fromarray(np.rot90(photograph, turns)).save(folder / f"{turns}.png")
-    return folder
-
-
 def run(photos: Path, *more: str, command: str = "segment", out: str = "out") -> int:
     return main([command, str(photos), "--out", str(photos.parent / out), *FAST, *more])
 
@@ -111,7 +102,7 @@ def test_a_prior_decides_unless_it_is_left_out(
     photos: Path, prior: Path, disc: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(photos, "--prior", str(prior)) == 0
-    words = "2 pictures with pixels, soft_ncut, K=2, foreground prior, seed 0"
+    words = "4 pictures with pixels, soft_ncut, K=2, foreground prior, seed 0"
     assert words in capsys.readouterr().out
     assert words in (photos.parent / "out" / "index.html").read_text()
     assert recipe_of(photos) == asdict(load_backbone("pixels", prior=prior).foreground_recipe)
@@ -126,7 +117,7 @@ def test_a_prior_decides_unless_it_is_left_out(
     capsys.readouterr()
 
     assert run(photos, "--no-prior") == 0
-    assert "2 pictures with pixels, ncut, K=3, no prior, seed 0" in capsys.readouterr().out
+    assert "4 pictures with pixels, ncut, K=3, no prior, seed 0" in capsys.readouterr().out
     assert recipe_of(photos) == asdict(backbone.recipe)
     assert np.array_equal(mask(photos, "0"), segment(picture, backbone="pixels", size=96).mask)
 
@@ -167,10 +158,10 @@ def test_another_prior_makes_results_anew(
     assert run(photos, *given, *more, command=command) == 0
     capsys.readouterr()
     assert run(photos, *given, *more, command=command) == 0
-    assert "2 kept from before" in capsys.readouterr().out
+    assert "4 kept from before" in capsys.readouterr().out
     prior.rename(prior.with_name("renamed"))  # it is the content that counts
     assert run(photos, *networks, "--prior", str(prior.with_name("renamed")), *more, command=command) == 0
-    assert "2 kept from before" in capsys.readouterr().out
+    assert "4 kept from before" in capsys.readouterr().out
     reddish(9.0).save(prior)
     for option in (["--prior", str(prior)], ["--no-prior"]):
         assert run(photos, *networks, *option, *more, command=command) == 0

@@ -17,15 +17,6 @@ from deepcut_lib.trained import TrainedDeepCut
 FAST = ["--backbone", "pixels", "--size", "96", "--epochs", "5"]
 
 
-@pytest.fixture
-def photos(tmp_path: Path, photograph: np.ndarray) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for turns in range(4):
-        Image.fromarray(np.rot90(photograph, turns)).save(folder / f"{turns}.png")
-    return folder
-
-
 def run(photos: Path, *more: str, command: str = "segment", out: str = "out") -> int:
     return main([command, str(photos), "--out", str(photos.parent / out), *more])
 
