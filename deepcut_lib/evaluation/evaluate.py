@@ -106,6 +106,7 @@ def _run(evaluation: Evaluation) -> None:
                 made_of = {
                     "weights": backbone.fingerprint,
                     "recipe": asdict(backbone.recipe),
+                    "foreground_recipe": asdict(backbone.foreground_recipe),
                     "version": __version__,
                 }
                 if task.pooled:  # its rows are made of all pictures; others of one, and say so

@@ -72,7 +72,7 @@ TABLES = {
         PicturesTask(),
         ("cub", "duts", "ecssd"),
         tuple(name for name in _PAPER if METHODS[name].masks),
-        _MASKS[:-1],
+        _MASKS,
         inputs="own",
     ),
     "3": Table(
