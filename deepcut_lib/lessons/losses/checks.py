@@ -1,6 +1,6 @@
 """Checks of lesson 3: the losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -252,7 +252,7 @@ def check_training(function: Any) -> str:
 
 
 def _name_slip(
-    value: np.ndarray, features: Tensor, starts: list[Weights], runs: list[list[Tensor]], best: int
+    value: np.ndarray, features: Tensor, starts: Sequence[Weights], runs: list[list[Tensor]], best: int
 ) -> None:
     """Raises NotYetError with what went wrong, where it is one of the usual slips."""
     for i, run in enumerate(runs):
