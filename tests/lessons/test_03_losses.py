@@ -1,5 +1,6 @@
 """Lesson 3: the notebook's own functions, its explorer, and the checks of its exercises."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.losses.checks import (
     check_cc_without_w,
+    check_convolution,
     check_cut_gradient,
     check_empty_solution,
+    check_orthogonality,
     check_own_loss,
-    check_unfair_graph,
+    check_training,
 )
 from deepcut_lib.lessons.losses.explorer import EPOCHS, explore_epochs, training_history
-from deepcut_lib.lessons.losses.figures import certainty, training_figure
+from deepcut_lib.lessons.losses.figures import certainty, step_figure, training_figure
 from deepcut_lib.network import Networks, initial_weights
 from tests.conftest import DATA, ROOT
 from tests.lessons.definitions import definitions, same_picture
@@ -120,6 +123,59 @@ def test_history_is_what_deepcut_of_so_many_epochs_finds(blobs: Tensor, objectiv
         losses.ncut_loss(graph, history[7]) if objective == "ncut" else losses.cc_loss(graph, history[7])
     )
     np.testing.assert_allclose(curve[7], expected / (1 if objective == "ncut" else 120**2), rtol=1e-4)
+
+
+def test_step_figure_shows_each_way_of_aggregating() -> None:
+    points, affinity = np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([[4.0, 1.0], [1.0, 4.0]])
+    figure = step_figure(points, {"one": points / 2, "other": points + 1}, affinity, "AB")
+    graph, one, other = figure.axes
+    assert [axes.get_title() for axes in (one, other)] == ["one", "other"]
+    np.testing.assert_array_equal(one.collections[-1].get_offsets(), points / 2)
+    np.testing.assert_array_equal(other.collections[-1].get_offsets(), points + 1)
+    assert len(graph.lines) == 1
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_cc_without_w,
+        check_convolution,
+        check_cut_gradient,
+        check_empty_solution,
+        check_orthogonality,
+        check_own_loss,
+        check_training,
+    ],
+)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        ...,
+        "S",
+        [[1, 2], [3]],
+        {"a": 1},
+        10**400,
+        object(),
+        torch.nn,
+        lambda: 1,
+        lambda *_: None,
+        lambda *_: "text",
+        lambda *_: float("nan"),
+        lambda *_: torch.full((4, 2), torch.nan),
+        lambda *given: given,
+        lambda *_: 10**400,
+        lambda *_: np.ones((3, 3, 3)),
+        lambda *_: torch.zeros(0, requires_grad=True),
+        lambda *_: [[1], [1, 2]],
+        lambda *_: (i for i in range(3)),
+        lambda *_: 1 / 0,
+    ],
+)
+def test_whatever_is_given_ends_in_a_verdict(check: Any, answer: Any) -> None:
+    verdict = check(answer)
+    assert not verdict
+    assert repr(verdict).startswith("Not yet. ")
 
 
 def test_certainty_is_white_where_nothing_is_decided() -> None:
@@ -220,17 +276,58 @@ def test_gradient_check() -> None:
     assert "shape" in check_cut_gradient(lambda w, s: gradient(w, s).T).message
 
 
-def test_unfair_graph_check() -> None:
-    points = [[3.0, 0.0], *[[0.0, 1.0]] * 9]
-    right, halves = [0] + [1] * 9, [0] * 5 + [1] * 5
-    assert check_unfair_graph(lambda: (points, right, halves))
-    assert check_unfair_graph(lambda: (np.array(points), np.array(right), torch.tensor(halves)))
-    assert "better cut" in check_unfair_graph(lambda: (points, halves, right)).message
-    fair = [[1.0, 0.0]] * 5 + [[0.0, 1.0]] * 5
-    assert "right order" in check_unfair_graph(lambda: (fair, halves, right)).message
-    assert "0 and 1" in check_unfair_graph(lambda: (points, [0] * 10, halves)).message
-    assert "a row for each node" in check_unfair_graph(lambda: ([1.0, 2.0], right, halves)).message
-    assert "three things" in check_unfair_graph(lambda: points).message
+def convolve(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+    source, target = edge_index
+    degree = torch.zeros(len(x)).index_add(0, target, edge_weight)
+    weight = edge_weight / (degree[source] * degree[target]).sqrt()
+    return torch.zeros_like(x).index_add(0, target, weight[:, None] * x[source])
+
+
+def matrix(edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+    affinity = torch.zeros(2 * [int(edge_index.max()) + 1])
+    affinity[tuple(edge_index)] = edge_weight
+    return affinity
+
+
+def test_convolution_check() -> None:
+    assert check_convolution(convolve)
+    assert check_convolution(lambda x, e, w: convolve(x, e, w).tolist())
+    with_w = check_convolution(lambda x, e, w: LESSON["propagate"](matrix(e, w), x))
+    assert "90000 numbers" in with_w.message
+
+    def by_numpy(x: Tensor, e: Tensor, w: Tensor) -> np.ndarray:
+        affinity = np.zeros((len(x), len(x)), np.float32)
+        affinity[tuple(e.numpy())] = w.numpy()
+        scale = affinity.sum(1, keepdims=True) ** -0.5
+        return scale * (affinity @ (scale * x.numpy()))
+
+    assert "MB of arrays" in check_convolution(by_numpy).message
+    assert "added up" in check_convolution(lambda x, e, w: matrix(e, w) @ x).message
+    plain = check_convolution(lambda x, e, w: LESSON["plain_mean"](matrix(e, w), x))
+    assert "plain mean" in plain.message
+    rows = check_convolution(lambda x, e, w: matrix(e, w) @ x / matrix(e, w).sum(1)[:, None])
+    assert "receives" in rows.message
+    assert "sends" in check_convolution(lambda x, e, w: matrix(e, w) @ (x.T / matrix(e, w).sum(1)).T).message
+
+
+def test_orthogonality_check() -> None:
+    def term(assignment: Tensor, shares: Tensor) -> Tensor:
+        overlap, target = assignment.T @ assignment, torch.diag(shares)
+        return (overlap / overlap.norm() - target / target.norm()).norm()
+
+    verdict = check_orthogonality(term)
+    assert verdict
+    halves = term(one_hot([0, 1]), torch.tensor([0.15, 0.85]))
+    assert f"{halves:.2f} for two halves" in verdict.message
+    assert check_orthogonality(lambda s, p: float(term(s, p)))
+    assert "change nothing" in check_orthogonality(lambda s, _: losses.orthogonality_term(s)).message
+    assert "That is its square" in check_orthogonality(lambda s, p: term(s, p) ** 2).message
+    unscaled = check_orthogonality(lambda s, p: (s.T @ s / (s.T @ s).norm() - torch.diag(p)).norm())
+    assert "target by its norm" in unscaled.message
+
+
+def one_hot(labels: list[int]) -> Tensor:
+    return torch.eye(max(labels) + 1)[labels]
 
 
 def without_w(features: Tensor, assignment: Tensor, alpha: float) -> Tensor:
@@ -246,13 +343,59 @@ def test_cc_without_w_check() -> None:
         product = features @ features.T
         return LESSON["cc_loss"](product - product.max() / alpha, assignment)
 
-    assert "3600 numbers" in check_cc_without_w(with_w).message
+    assert "90000 numbers" in check_cc_without_w(with_w).message
+
+    def by_numpy(features: Tensor, assignment: Tensor, alpha: float) -> float:
+        rows, shares = features.numpy(), assignment.numpy()
+        product = rows @ rows.T
+        return float(-np.trace((product - product.max() / alpha) @ shares @ shares.T))
+
+    assert "MB of arrays" in check_cc_without_w(by_numpy).message
     assert "wrong sign" in check_cc_without_w(lambda f, s, alpha: -without_w(f, s, alpha)).message
     assert (
         "shift of Eq. 7 is missing" in check_cc_without_w(lambda f, s, _: -(f.T @ s).square().sum()).message
     )
     once = check_cc_without_w(lambda f, s, a: -(f.T @ s).square().sum() + f.square().sum(1).max() / a)
     assert "every entry" in once.message
+
+
+def train(
+    features: Tensor,
+    starts: list[Any],
+    epochs: int,
+    learning_rate: float,
+    *,
+    chosen: Callable[[list[float]], int] = lambda final: int(np.argmin(final)),
+    at: int = -1,
+) -> Tensor:
+    affinity = (features @ features.T).clamp(min=0)
+    loss = LESSON["ncut_loss"]
+    runs = [LESSON["optimise"](features, affinity, loss, start, epochs, learning_rate)[0] for start in starts]
+    return runs[chosen([float(loss(affinity, run[-1])) for run in runs])][at]
+
+
+def test_training_check() -> None:
+    assert check_training(train)
+    assert check_training(lambda *given: train(*given).numpy())
+    assert "start 0" in check_training(lambda *given: train(*given, chosen=lambda _: 0)).message
+    last = check_training(lambda *given: train(*given, chosen=lambda final: len(final) - 1))
+    assert "start 2" in last.message
+    assert "not moved" in check_training(lambda *given: train(*given, at=0)).message
+    assert "before the last step" in check_training(lambda *given: train(*given, at=-2)).message
+    assert "zero_grad" in check_training(accumulating).message
+    one = check_training(lambda f, starts, *rest: train(f, [starts[0], starts[0], starts[1]], *rest))
+    assert not one
+
+
+def accumulating(features: Tensor, starts: list[Any], epochs: int, learning_rate: float) -> Tensor:
+    weights = {name: tensor.clone().requires_grad_() for name, tensor in starts[1].items()}
+    affinity = (features @ features.T).clamp(min=0)
+    optimizer = torch.optim.AdamW(weights.values(), lr=learning_rate)
+    propagated = LESSON["propagate"](affinity, features)
+    for _ in range(epochs):
+        LESSON["ncut_loss"](affinity, LESSON["assign"](propagated, weights)).backward()
+        optimizer.step()
+    return LESSON["assign"](propagated, weights).detach()
 
 
 def soft_ncut(graph: Graph, assignment: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from deepcut_lib.lessons.common.running import LONGEST, at_most
+
 Answer = TypeVar("Answer")
 
 
@@ -41,6 +43,8 @@ def exercise(check: Callable[[Answer], str]) -> Callable[[Answer], Verdict]:
             return Verdict(True, check(answer))
         except NotYetError as problem:
             return Verdict(False, str(problem))
+        except Exception as problem:  # an answer can be anything
+            return Verdict(False, f"This answer cannot be read ({type(problem).__name__}: {problem}).")
 
     return judged
 
@@ -49,15 +53,16 @@ def call(function: Any, *arguments: Any) -> Any:
     """The learner's function on copies of the arguments.
 
     Raises:
-        NotYetError: it is no function, it raises, or it returns nothing.
+        NotYetError: it is no function, it raises, it does not end, or it returns nothing.
     """
     if not callable(function):
         raise NotYetError(f"Give the function itself, without calling it; this is {function!r}.")
     try:
-        result = function(*deepcopy(arguments))
+        with at_most(LONGEST):
+            result = function(*deepcopy(arguments))
     except NotYetError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise NotYetError(
             f"Your function stops with {type(problem).__name__}: {str(problem) or 'no message'}."
         ) from problem

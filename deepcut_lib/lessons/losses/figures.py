@@ -14,42 +14,45 @@ from deepcut_lib.plots.style import BLUE, GREEN, GREY, ON_WHITE, ORANGE
 
 def step_figure(
     points: ArrayLike,
-    moved: ArrayLike,
+    moved: Mapping[str, ArrayLike],
     affinity: ArrayLike,
     names: Sequence[str],
     *,
     figure: Figure | None = None,
 ) -> Figure:
-    """Nodes with two features each, their graph, and where one graph convolution moves them.
+    """Nodes with two features each, their graph, and where one step of message passing moves them.
 
     Args:
         points: F, n×2.
-        moved: Â F, n×2.
+        moved: where each way of aggregating moves them, n×2, by title.
         affinity: W, n×n.
         names: of the n nodes.
         figure: to draw in.
     """
-    figure = blank(figure, 3.6)
-    points, moved, affinity = np.asarray(points), np.asarray(moved), np.asarray(affinity)
-    graph, step = figure.subplots(1, 2, sharex=True, sharey=True)
+    figure = blank(figure, 3.4)
+    points, affinity = np.asarray(points), np.asarray(affinity)
+    graph, *steps = figure.subplots(1, 1 + len(moved), sharex=True, sharey=True)
     bonds = np.triu(affinity, 1)
     for i, j in zip(*np.nonzero(bonds), strict=True):
         graph.plot(*points[[i, j]].T, color=GREY, linewidth=1 + 6 * bonds[i, j] / bonds.max(), zorder=0)
         label = {"ha": "center", "va": "center", "fontsize": 11, "bbox": {"color": "white", "pad": 1.5}}
         graph.text(*points[[i, j]].mean(0), f"{bonds[i, j]:g}", **label)
-    for axes in (graph, step):
-        axes.scatter(*points.T, s=260, color=BLUE, label="before: F")
+    for axes in (graph, *steps):
+        axes.scatter(*points.T, s=240, color=BLUE, label="before: F")
         axes.set_xlabel("feature 1")
         axes.margins(0.15)
         for name, point in zip(names, points, strict=True):
             axes.text(*point, name, ha="center", va="center", color="white", fontsize=12, weight="bold")
-    for start, end in zip(points, moved, strict=True):
-        step.annotate("", end, start, arrowprops={"arrowstyle": "->", "shrinkA": 8, "shrinkB": 3})
-    step.scatter(*moved.T, s=50, color=ORANGE, edgecolor="black", marker="s", label="after: Â F", zorder=3)
-    step.legend(loc="upper right", fontsize=10)
+    for axes, (title, after) in zip(steps, moved.items(), strict=True):
+        for start, end in zip(points, np.asarray(after), strict=True):
+            axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "shrinkA": 7, "shrinkB": 2})
+        axes.scatter(
+            *np.asarray(after).T, s=45, color=ORANGE, edgecolor="black", marker="s", label="after", zorder=3
+        )
+        axes.set_title(title, fontsize=12)
+    steps[-1].legend(loc="upper right", fontsize=10)
     graph.set_ylabel("feature 2")
     graph.set_title("the graph, with affinities W", fontsize=12)
-    step.set_title("one graph convolution", fontsize=12)
     return figure
 
 
