@@ -160,7 +160,7 @@ def expected(
 
 def test_the_explorer_shows_the_functions_figure(explorer: Explorer, backbone: Any) -> None:
     assert same_picture(explorer.figure, expected(backbone, PICTURES[0], True, 0.0, inf, (14, 14)))
-    explorer.set(row=5, column=2, threshold=-inf, alpha=3.0, picture=PICTURES[1])
+    explorer.set(row=5, column=2, threshold=-inf, alpha=3.0, picture=PICTURES[1].stem)
     wanted = expected(backbone, PICTURES[1], True, -inf, 3.0, (5, 2))
     assert same_picture(explorer.figure, wanted)
     explorer.controls["centred"].value = False
@@ -186,11 +186,10 @@ def test_a_click_on_the_maps_chooses_a_patch(explorer: Explorer) -> None:
 
 def test_a_patch_off_the_grid_is_named(explorer: Explorer) -> None:
     explorer.controls["row"].value = 28
-    status = explorer.children[1].value
-    assert "no patch in row 28" in status
-    assert "0 to 27" in status
+    assert "no patch in row 28" in explorer.message
+    assert "0 to 27" in explorer.message
     explorer.controls["row"].value = 27
-    assert explorer.children[1].value == ""
+    assert explorer.message == ""
 
 
 # ------------------------------------------------------------------------------------------------ checks

@@ -92,7 +92,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
             min=1,
             max=12,
             description="K",
-            **sized(170, "N-cut's clusters; CC finds its own, up to ten"),
+            **sized(170, "Clusters; of CC, the most that it may use"),
         ),
         "alpha": SelectionSlider(
             options=ALPHAS,
@@ -132,7 +132,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
             **sized(140, "How much smoothness counts against the coarse mask"),
         ),
     }
-    active_for(controls, "objective", {"ncut": ("n_clusters",), "cc": ("alpha",)})
+    active_for(controls, "objective", {"ncut": (), "cc": ("alpha",)})
     active_for(controls, "refine", {True: ("sigma", "smoothness"), False: ()})
     take = add_to(pictures, controls["picture"])
     explorer = Explorer(draw, controls, height=2.6, take=take, save=save, play=("n_clusters", "alpha"))
