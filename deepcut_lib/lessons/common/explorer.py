@@ -96,7 +96,8 @@ class Player(HBox):
 
     def __init__(self, sliders: Mapping[str, ValueWidget]) -> None:
         self._sliders = dict(sliders)
-        self._which = Dropdown(options=list(sliders), **sized(90, "What is played through"))
+        options = [(slider.description, name) for name, slider in self._sliders.items()]
+        self._which = Dropdown(options=options, **sized(100, "What is played through"))
         self._play = Play(interval=700, tooltip="Play through its values")
         self._play.observe(self._show, "value")
         self._which.observe(self._take_over, "value")
@@ -304,11 +305,11 @@ class Explorer(VBox):
         self._pinned.children = (caption, Image(value=picture.getvalue(), layout=Layout(max_width="100%")))
 
     def _said(self) -> dict[str, str]:
-        """The shown controls' values in their own words."""
+        """The values of the controls that count, in their own words."""
         return {
-            name: str(getattr(control, "label", control.value))
+            getattr(control, "description", "") or name: str(getattr(control, "label", control.value))
             for name, control in self.controls.items()
-            if not isinstance(control, Held)
+            if not isinstance(control, Held) and not getattr(control, "disabled", False)
         }
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:

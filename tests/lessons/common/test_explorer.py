@@ -195,13 +195,15 @@ def test_arrow_keys_and_dragging_set_controls() -> None:
 
 def test_a_player_goes_on_from_where_its_slider_stands() -> None:
     controls = {
-        "a": ipywidgets.IntSlider(3, 1, 9),
-        "b": ipywidgets.SelectionSlider(options=[("one", 1.0), ("two", 2.0), ("ten", 10.0)], value=2.0),
+        "a": ipywidgets.IntSlider(3, 1, 9, description="A"),
+        "b": ipywidgets.SelectionSlider(
+            options=[("one", 1.0), ("two", 2.0), ("ten", 10.0)], value=2.0, description="B"
+        ),
     }
     drawn = []
     explorer = Explorer(lambda figure, a, b: drawn.append((a, b)), controls, play=("a", "b"))
     (play,) = parts_of(explorer, ipywidgets.Play)
-    (which,) = (found for found in parts_of(explorer, ipywidgets.Dropdown) if found.options == ("a", "b"))
+    (which,) = (found for found in parts_of(explorer, ipywidgets.Dropdown) if len(found.options) == 2)
     assert (play.min, play.value, play.max) == (1, 3, 9)
     play.value = 4
     assert drawn[-1] == (4, 2.0)
