@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backend_bases import MouseEvent
+from PIL import Image
 from torch import Tensor
 
 from deepcut_lib import load_backbone
@@ -18,6 +19,7 @@ from deepcut_lib.graphs import Graph, cc_graph, fiedler_vector, ncut_graph, norm
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.graphs import checks
+from deepcut_lib.lessons.graphs import explorer as widgets
 from deepcut_lib.lessons.graphs.checks import best_two_way_cut
 from deepcut_lib.lessons.graphs.explorer import explore_graph, relative_affinities
 from deepcut_lib.lessons.graphs.figures import CELLS, affinity_matrices, graph_on_picture, graph_view
@@ -158,7 +160,7 @@ def expected(
 
 def test_the_explorer_shows_the_functions_figure(explorer: Explorer, backbone: Any) -> None:
     assert same_picture(explorer.figure, expected(backbone, PICTURES[0], True, 0.0, inf, (14, 14)))
-    explorer.set(row=5, column=2, threshold=-inf, alpha=3.0, picture=PICTURES[1])
+    explorer.set(row=5, column=2, threshold=-inf, alpha=3.0, picture=PICTURES[1].stem)
     wanted = expected(backbone, PICTURES[1], True, -inf, 3.0, (5, 2))
     assert same_picture(explorer.figure, wanted)
     explorer.controls["centred"].value = False
@@ -184,11 +186,10 @@ def test_a_click_on_the_maps_chooses_a_patch(explorer: Explorer) -> None:
 
 def test_a_patch_off_the_grid_is_named(explorer: Explorer) -> None:
     explorer.controls["row"].value = 28
-    status = explorer.children[1].value
-    assert "no patch in row 28" in status
-    assert "0 to 27" in status
+    assert "no patch in row 28" in explorer.message
+    assert "0 to 27" in explorer.message
     explorer.controls["row"].value = 27
-    assert explorer.children[1].value == ""
+    assert explorer.message == ""
 
 
 # ------------------------------------------------------------------------------------------------ checks
@@ -295,3 +296,67 @@ def test_misled() -> None:
     says(checks.check_misled, torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]), "not zero")
     says(checks.check_misled, torch.randn(30, 2), "3 to 10")
     says(checks.check_misled, lambda: FOUR, "Give features")
+
+
+# The explorer in which a cut is drawn
+
+
+def test_a_drawn_mask_is_scored_as_the_library_scores_it(photograph: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(photograph).save(tmp_path / "a.png")
+    backbone = load_backbone("pixels")
+    explorer = widgets.explore_drawing(backbone, [tmp_path / "a.png"])
+    left, right = explorer.figure.axes
+    assert "nothing is cut" in left.get_xlabel()
+    assert "N-cut" in right.get_xlabel()
+    features = backbone(tmp_path / "a.png")
+    values = backbone.recipe.prepare(features.values)
+    h, w = features.grid
+    upper = frozenset((row, column) for row in range(h // 2) for column in range(w))
+    explorer.set(drawn={"a": upper})
+    labels = (torch.arange(h * w) < h // 2 * w).long()
+    expected = normalized_cut(ncut_graph(values), labels)
+    assert f"N-cut {expected:.3f}" in explorer.figure.axes[0].get_xlabel()
+    whole = widgets.scores(values, np.ones(h * w, bool), 3.0)
+    assert np.isnan(whole.ncut)
+    assert whole.cc == pytest.approx(-float(cc_graph(values, 3.0).affinity.sum()) / (h * w) ** 2, rel=1e-4)
+
+
+def test_a_pen_draws_and_erases_on_its_own_picture_alone(photograph: np.ndarray, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(photograph).save(tmp_path / f"{name}.png")
+    explorer = widgets.explore_drawing(load_backbone("pixels"), [tmp_path / "a.png", tmp_path / "b.png"])
+    canvas = explorer.figure.canvas
+
+    def stroke(panel: int) -> None:
+        canvas.draw()
+        axes = explorer.figure.axes[panel]
+        for kind, x in (
+            ("button_press_event", 30),
+            ("motion_notify_event", 60),
+            ("button_release_event", 60),
+        ):
+            at = axes.transData.transform((x, 40))
+            canvas.callbacks.process(kind, MouseEvent(kind, canvas, *at, button=1))
+
+    stroke(0)
+    drawn = explorer.values["drawn"]["a"]
+    assert len(drawn) >= 4
+    stroke(1)  # the graph's own cut is not drawn on
+    assert explorer.values["drawn"] == {"a": drawn}
+    explorer.set(picture="b")
+    stroke(0)
+    explorer.set(pen="erase")
+    stroke(0)
+    assert explorer.values["drawn"] == {"a": drawn, "b": frozenset()}
+
+
+def test_the_graph_s_own_cut_is_no_worse_than_its_signs(photograph: np.ndarray) -> None:
+    backbone = load_backbone("pixels")
+    values = backbone.recipe.prepare(backbone(photograph).values)
+    vector = fiedler_vector(ncut_graph(values).affinity)[1]
+    best = widgets.best_split(values, vector)
+    costs = [
+        normalized_cut(ncut_graph(values), torch.from_numpy(side.astype(np.int64)))
+        for side in (best, vector > np.quantile(vector, 0.5))
+    ]
+    assert costs[0] <= costs[1] + 0.02

@@ -148,7 +148,7 @@ def test_controls_lead_to_the_very_figure(explorer: Explorer, remembering: Backb
     )
     assert same_picture(explorer.figure, usual)
     explorer.controls["picture"].value = "vehicle_09"
-    explorer.controls["objective"].value = "N-cut, 2 clusters"
+    explorer.controls["clusters"].value = 2
     explorer.controls["rule"].value = "four corners (published code)"
     explorer.controls["seed"].value = 3
     options = {"n_clusters": 2, "random_state": 3}
@@ -159,7 +159,7 @@ def test_controls_lead_to_the_very_figure(explorer: Explorer, remembering: Backb
 def test_cc_and_a_photograph_without_a_mask(explorer: Explorer, remembering: Backbone) -> None:
     explorer.set(
         picture="photo_cat",
-        objective="CC, up to 10 clusters",
+        objective="cc",
         rule="more than two edges (paper)",
         seed=0,
     )

@@ -254,7 +254,7 @@ def test_a_photograph_without_a_mask_has_no_iou(explorer: Explorer) -> None:
     ("values", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1"),
-        ({"alpha": 0.0, "objective": "cc"}, "alpha must be positive"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"n_init": 0}, "n_init must be at least 1"),
     ],
 )

@@ -14,9 +14,9 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
-from deepcut_lib.lessons.common.explorer import Explorer, sized
-from deepcut_lib.lessons.common.figures import Place, patch_at, patch_box
-from deepcut_lib.lessons.common.pictures import MaskedPictures
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.figures import Place, percent_at, percent_beside
+from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.metrics import box_of
 from deepcut_lib.recipe import CENTRED_RECIPE, Recipe
 from deepcut_lib.segmentation import Segmentation, cut
@@ -48,6 +48,8 @@ def explore_backbones(
 ) -> Explorer:
     """Choose two backbones, a picture and a loss; click a patch to see what is similar to it in both.
 
+    Arrow keys go to the next patch of the left backbone.
+
     Features and clusters are kept once they were computed.
 
     Args:
@@ -60,7 +62,7 @@ def explore_backbones(
     Raises:
         ImageError: there is no such folder, or it holds no picture.
     """
-    pictures = MaskedPictures(data)
+    pictures = Pictures.of_folder(data)
     read = lru_cache(maxsize=8)(pictures)
     remembering = {name: RememberingBackbone(backbone) for name, backbone in backbones.items()}
 
@@ -109,13 +111,12 @@ def explore_backbones(
         if not (0 <= x <= shown.width and 0 <= y <= shown.height) or not axes.get_label():
             return {}
         half = "left" if axes.get_position().x0 < 0.5 else "right"
-        features = extract(explorer.values[half], explorer.values["picture"])
-        patch = patch_at(features, (y / shown.height, x / shown.width))
-        left, top, width, height = patch_box(features, patch)
-        return {
-            "down": round(100 * (top + height / 2) / shown.height),
-            "across": round(100 * (left + width / 2) / shown.width),
-        }
+        return percent_at(extract(explorer.values[half], explorer.values["picture"]), x, y)
+
+    def step(down: int, across: int) -> dict[str, int]:
+        values = explorer.values
+        place = (values["down"] / 100, values["across"] / 100)
+        return percent_beside(extract(values["left"], values["picture"]), place, down, across)
 
     names = list(backbones)
     controls = {
@@ -123,22 +124,29 @@ def explore_backbones(
         "right": Dropdown(options=names, value=names[1], description="right", **sized(180)),
         "picture": Dropdown(options=pictures.names, description="picture", **sized(185)),
         "objective": Dropdown(options=[("N-cut", "ncut"), ("CC", "cc")], description="loss", **sized(115)),
-        "centred": Checkbox(True, description="centred", indent=False, **sized(90)),
-        "n_clusters": IntSlider(
-            recipe.n_clusters, 1, 10, description="K (N-cut)", continuous_update=False, **sized(230)
+        "centred": Checkbox(
+            True, description="centred", indent=False, **sized(90, "Subtract the picture's mean feature")
         ),
+        "n_clusters": IntSlider(recipe.n_clusters, 1, 10, description="K (N-cut)", **sized(230)),
         "alpha": SelectionSlider(
-            options=ALPHAS, value=3.0, description="α (CC)", continuous_update=False, **sized(230)
+            options=ALPHAS,
+            value=3.0,
+            description="α (CC)",
+            **sized(230, "A larger one means fewer clusters (Eq. 7)"),
         ),
         "down": IntText(round(100 * place[0]), description="down %", **sized(120)),
         "across": IntText(round(100 * place[1]), description="across %", **sized(130)),
     }
 
-    def offer(_change: object = None) -> None:
-        signed = controls["objective"].value == "cc"
-        controls["n_clusters"].disabled, controls["alpha"].disabled = signed, not signed
-
-    controls["objective"].observe(offer, "value")
-    offer()
-    explorer = Explorer(draw, controls, height=4.3, click=click)
+    active_for(controls, "objective", {"ncut": ("n_clusters",), "cc": ("alpha",)})
+    take = add_to(pictures, controls["picture"])
+    explorer = Explorer(
+        draw,
+        controls,
+        height=4.3,
+        click=click,
+        arrows=step,
+        take=take,
+        play=("n_clusters", "alpha"),
+    )
     return explorer

@@ -57,6 +57,30 @@ def patch_box(features: PatchFeatures, patch: tuple[int, int]) -> tuple[float, f
     return x, y, width, height
 
 
+def percent_at(features: PatchFeatures, x: float, y: float) -> dict[str, int]:
+    """Where the patch under a pixel has its centre, "down" and "across" in whole per cents of the picture.
+
+    They are those of its centre, or they would not always lie inside the patch.
+    """
+    height, width = features.image_size
+    return _percent(features, patch_at(features, (min(max(y / height, 0), 1), min(max(x / width, 0), 1))))
+
+
+def percent_beside(features: PatchFeatures, place: Place, down: int, across: int) -> dict[str, int]:
+    """The same of the patch so many steps from the one at a place, or of the last one on the way there."""
+    row, column = patch_at(features, place)
+    h, w = features.grid
+    return _percent(features, (min(max(row + down, 0), h - 1), min(max(column + across, 0), w - 1)))
+
+
+def _percent(features: PatchFeatures, patch: tuple[int, int]) -> dict[str, int]:
+    left, top, width, height = patch_box(features, patch)
+    return {
+        "down": round(100 * (top + height / 2) / features.image_size[0]),
+        "across": round(100 * (left + width / 2) / features.image_size[1]),
+    }
+
+
 def similarity_map(features: PatchFeatures, place: Place, *, centred: bool = True) -> np.ndarray:
     """The cosine similarity of the patch at a place to all patches, at the picture's size: H×W in −1…1.
 

@@ -1,6 +1,7 @@
 """Figures of lesson 2: affinities as edges, as matrices and as maps over the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.lessons.common.figures import Array, as_numpy
 from deepcut_lib.plots.figure import blank, show
-from deepcut_lib.plots.style import ATTRACTS, REPELS, SIGNED
+from deepcut_lib.plots.style import ATTRACTS, ORANGE, REPELS, SIGNED
 
 STRONGEST = 10
 """How many neighbours of a patch are outlined."""
@@ -274,6 +275,56 @@ def graph_view(
         f"the pairs, {lost[1]:.1%} of Σ|W|",
         fontsize=11,
     )
+    return figure
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What two losses say of a partition of one picture's patches into two.
+
+    Attributes:
+        ncut: N-cut by Eq. 6, 0 to 2; NaN where a side is empty: nothing is cut then.
+        cc: −Σ of the affinities of Eq. 7 inside both sides, per pair: the less, the better.
+    """
+
+    ncut: float
+    cc: float
+
+
+def drawn_cuts(
+    picture: Image.Image,
+    features: PatchFeatures,
+    sides: Mapping[str, np.ndarray],
+    said: Mapping[str, Scores],
+    alpha: float,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Cuts of one picture side by side, each patch of the one side tinted, with what two losses say of them.
+
+    Args:
+        picture: the picture.
+        features: its features, for the grid.
+        sides: h×w bool by name.
+        said: the losses' words on them.
+        alpha: of CC.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.3)
+    figure.set_layout_engine("none")  # quick enough to follow the pointer
+    for place, (name, side) in enumerate(sides.items()):
+        axes = figure.add_axes((0.01 + 0.5 * place, 0.2, 0.48, 0.7), label=name)
+        show(axes, picture, name)
+        tint = np.zeros((*side.shape, 4))
+        tint[..., :3], tint[..., 3] = ORANGE, 0.55 * side
+        axes.imshow(
+            tint, extent=(-0.5, picture.width - 0.5, picture.height - 0.5, -0.5), interpolation="nearest"
+        )
+        words = said[name]
+        cut = "nothing is cut" if np.isnan(words.ncut) else f"N-cut {words.ncut:.3f}"
+        axes.set_xlabel(f"{cut}   ·   CC loss per pair at α = {alpha:g}: {words.cc:.3f}", fontsize=10)
+    words_below = f"the less, the better, for both · backbone {features.backbone}"
+    figure.text(0.5, 0.02, words_below, ha="center", fontsize=9)
     return figure
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.graphs import cc_graph
+from deepcut_lib.images import ImageLike
 from deepcut_lib.kless import cluster_vectors, picture_vector, prepare_vectors
 from deepcut_lib.lessons.common.explorer import Explorer, sized
-from deepcut_lib.lessons.common.pictures import check_some
+from deepcut_lib.lessons.common.pictures import check_some, read_content
 from deepcut_lib.lessons.k_less.figures import groups_figure, thumbnail
 from deepcut_lib.metrics import cluster_scores
 
@@ -29,12 +31,17 @@ SETS = {
 }
 """Categories to group, by what the control calls them."""
 
+OWN = "own"
+"""The category of pictures that readers bring: they are grouped with whatever is chosen."""
+
 SMALL_BACKBONES = ("effnet_lite0", "tiny_vit", "pixels")
 """Offered beside the lesson's own: installed with the library, and quick."""
 
 
 def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor | None = None) -> Explorer:
     """Groups of the pictures of `data/` as grids, with their number and scores, as alpha changes.
+
+    Pictures of the reader's own make a category more.
 
     Args:
         backbone: chosen at first; others are loaded when they are asked for.
@@ -45,23 +52,31 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
         ImageError: there are no pictures.
     """
     check_some(pictures)
-    files = [Path(path) for path in pictures]
-    categories = np.array([path.stem.split("_")[0] for path in files])
-    small = cache(thumbnail)
+    files: list[ImageLike] = [Path(path) for path in pictures]
+    categories = [Path(path).stem.split("_")[0] for path in pictures]
 
     @cache
-    def described(name: str) -> tuple[Tensor, bool]:
-        chosen = backbone if name == backbone.name else load_backbone(name)
-        if name == backbone.name and vectors is not None:
-            return vectors, chosen.recipe.centred
-        rows = [picture_vector(path, chosen).cpu() for path in files]
-        return torch.stack(rows), chosen.recipe.centred
+    def small(index: int) -> np.ndarray:
+        return thumbnail(files[index])
+
+    @cache
+    def load(name: str) -> Backbone:
+        return backbone if name == backbone.name else load_backbone(name)
+
+    @cache
+    def vector(name: str, index: int) -> Tensor:
+        if name == backbone.name and vectors is not None and index < len(vectors):
+            return vectors[index]
+        return picture_vector(files[index], load(name)).cpu()
+
+    def described(name: str, chosen: Sequence[int]) -> tuple[Tensor, bool]:
+        return torch.stack([vector(name, index) for index in chosen]), load(name).recipe.centred
 
     @lru_cache(maxsize=64)
-    def grouped(name: str, kinds: tuple[str, ...], alpha: float, most: int, seed: int) -> np.ndarray:
-        values, centred = described(name)
+    def grouped(name: str, chosen: tuple[int, ...], alpha: float, most: int, seed: int) -> np.ndarray:
+        values, centred = described(name, chosen)
         return cluster_vectors(
-            values[np.isin(categories, kinds)],
+            values,
             alpha=alpha,
             max_clusters=most,
             centred=centred,
@@ -72,18 +87,24 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
     def draw(
         alpha: float, kinds: tuple[str, ...], most: int, seed: int, name: str, *, figure: Figure
     ) -> Figure:
-        chosen = np.flatnonzero(np.isin(categories, kinds))
-        if not len(chosen):
+        chosen = tuple(i for i, category in enumerate(categories) if category in (*kinds, OWN))
+        if not chosen:
             raise ValueError(f"no picture's name begins with {' or '.join(kinds)}, as in {kinds[0]}_01.jpg")
-        labels = grouped(name, kinds, alpha, most, seed)
-        values, centred = described(name)
+        labels = grouped(name, chosen, alpha, most, seed)
+        values, centred = described(name, chosen)
+        of_chosen = np.array([categories[index] for index in chosen])
         return groups_figure(
-            [small(files[index]) for index in chosen],
+            [small(index) for index in chosen],
             labels,
-            categories[chosen],
-            summary(values[chosen], labels, categories[chosen], alpha, centred=centred),
+            of_chosen,
+            summary(values, labels, of_chosen, alpha, centred=centred),
             figure=figure,
         )
+
+    def take(file_name: str, content: bytes) -> dict[str, Any]:
+        files.append(read_content(file_name, content))
+        categories.append(OWN)
+        return {}
 
     names = dict.fromkeys([backbone.name, *SMALL_BACKBONES])
     controls = {
@@ -91,15 +112,14 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
             options=[(f"{alpha:g}", alpha) for alpha in ALPHAS],
             value=100.0,
             description="alpha",
-            continuous_update=False,
-            **sized(330),
+            **sized(330, "A larger one means fewer groups (Eq. 7)"),
         ),
         "kinds": Dropdown(options=SETS, description="categories", **sized(300)),
-        "most": IntSlider(10, 2, 20, description="at most", continuous_update=False, **sized(260)),
+        "most": IntSlider(10, 2, 20, description="at most", **sized(260, "Columns of S: CC may use fewer")),
         "seed": IntText(0, description="seed", **sized(110)),
         "name": Dropdown(options=list(names), description="backbone", **sized(220)),
     }
-    return Explorer(draw, controls, height=4.4)
+    return Explorer(draw, controls, height=4.4, take=take, play=("alpha", "most"))
 
 
 def summary(

@@ -1,18 +1,18 @@
 """Explorer of lesson 4: a picture, an objective and a border rule give edges, a box and its IoU."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from ipywidgets import BoundedIntText, Dropdown
+from ipywidgets import BoundedIntText, Dropdown, IntSlider, SelectionSlider
 from matplotlib.figure import Figure
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
-from deepcut_lib.lessons.common.explorer import Explorer, sized
-from deepcut_lib.lessons.common.pictures import MaskedPictures
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.localization.figures import localization_figure
 from deepcut_lib.localization import localize
 from deepcut_lib.metrics import box_of
@@ -24,12 +24,8 @@ RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 """Border rules by name: h×w labels → (K,) bool, which clusters are background."""
 
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "N-cut, 2 clusters": {"objective": "ncut", "n_clusters": 2},
-    "N-cut, 3 clusters": {"objective": "ncut", "n_clusters": 3},
-    "CC, up to 10 clusters": {"objective": "cc"},
-}
-"""Options of `localize` by name."""
+ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
+"""Values of α to choose from."""
 
 
 def explore_localization(data: Path, backbone: Backbone) -> Explorer:
@@ -43,25 +39,67 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
     Raises:
         ImageError: there is no such folder, or it holds no picture.
     """
-    read, remembering = MaskedPictures(data), RememberingBackbone(backbone)
+    pictures, remembering = Pictures.of_folder(data), RememberingBackbone(backbone)
+    recipe = remembering.recipe
 
-    def draw(*, figure: Figure, picture: str, objective: str, rule: str, seed: int) -> Figure:
-        figure.clear()
-        shown, truth = read(picture)
-        options = OBJECTIVES[objective]
-        labels = localize(
-            shown, backbone=remembering, recipe=remembering.recipe, random_state=seed, **options
+    @lru_cache(maxsize=64)
+    def found(
+        picture: str, objective: str, clusters: int, alpha: float, epochs: int, seed: int
+    ) -> np.ndarray:
+        options = {"alpha": alpha} if objective == "cc" else {"n_clusters": clusters}
+        return localize(
+            pictures.read(picture),
+            backbone=remembering,
+            recipe=recipe,
+            objective=objective,
+            epochs=epochs,
+            random_state=seed,
+            **options,
         ).segmentation.labels
+
+    def draw(
+        *,
+        figure: Figure,
+        picture: str,
+        objective: str,
+        clusters: int,
+        alpha: float,
+        epochs: int,
+        rule: str,
+        seed: int,
+    ) -> Figure:
+        figure.clear()
+        shown, truth = pictures(picture)
+        # what the loss does not use must not tell two results apart
+        used = (0, alpha) if objective == "cc" else (clusters, 0.0)
+        labels = found(picture, objective, *used, epochs, seed)
         background = RULES[rule](labels)
         box = foreground_box(~background[labels], (shown.height, shown.width))
         true = None if truth is None else box_of(truth)
         return localization_figure(shown, labels, background, box, true, figure=figure)
 
-    usual = f"N-cut, {backbone.recipe.n_clusters} clusters"
     controls = {
-        "picture": Dropdown(options=read.names, description="picture", **sized(300)),
-        "objective": Dropdown(options=list(OBJECTIVES), value=usual, description="objective", **sized(300)),
-        "rule": Dropdown(options=list(RULES), value=list(RULES)[1], description="border rule", **sized(420)),
+        "picture": Dropdown(options=pictures.names, description="picture", **sized(220)),
+        "objective": Dropdown(
+            options=[("N-cut", "ncut"), ("CC", "cc")], description="objective", **sized(145)
+        ),
+        "clusters": IntSlider(
+            recipe.n_clusters,
+            2,
+            8,
+            description="K (N-cut)",
+            **sized(210, "N-cut's clusters; CC finds its own"),
+        ),
+        "alpha": SelectionSlider(
+            options=ALPHAS,
+            value=3.0,
+            description="α (CC)",
+            **sized(210, "A larger one means fewer clusters (Eq. 7)"),
+        ),
+        "epochs": IntSlider(recipe.epochs, 1, 100, description="epochs", **sized(230, "The paper takes 10")),
+        "rule": Dropdown(options=list(RULES), value=list(RULES)[1], description="border rule", **sized(400)),
         "seed": BoundedIntText(value=0, min=0, max=999, description="seed", **sized(110)),
     }
-    return Explorer(draw, controls, height=3.0)
+    active_for(controls, "objective", {"ncut": ("clusters",), "cc": ("alpha",)})
+    take = add_to(pictures, controls["picture"])
+    return Explorer(draw, controls, height=3.0, take=take, play=("clusters", "alpha", "epochs"))

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from ipywidgets import Dropdown, FloatText, IntSlider, IntText, Play, link
+from ipywidgets import Dropdown, IntSlider, IntText, SelectionSlider
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -15,12 +15,14 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.images import load_image
-from deepcut_lib.lessons.common.explorer import Explorer, sized
-from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.losses.figures import training_figure
 from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
 from deepcut_lib.network import Networks, initial_weights
+
+ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
+"""Values of α to choose from."""
 
 EPOCHS = 40
 """How far the explorer goes: the paper stops at 10 for two clusters, and at 100 for parts."""
@@ -67,7 +69,7 @@ def training_history(values: Tensor, estimator: DeepCut, seed: int) -> tuple[Ten
 
 
 def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
-    """Play through the epochs of one picture, and change what is optimised.
+    """Play through the epochs of one picture, or through K or α, and change what is optimised.
 
     Args:
         backbone: gives the features; its recipe says whether they are centred, and the learning rate. A
@@ -77,13 +79,12 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
     Raises:
         ImageError: there are none.
     """
-    files = by_name(paths)
-    titles = {path: name.replace("$", r"\$") for name, path in files.items()}  # or they would be formulas
+    known = Pictures.of_files(paths)
     remembering, recipe = RememberingBackbone(backbone), backbone.recipe
 
     @lru_cache(maxsize=24)
     def solved(
-        path: Path, objective: Literal["ncut", "cc"], clusters: int, alpha: float, seed: int
+        picture: str, objective: Literal["ncut", "cc"], clusters: int, alpha: float, seed: int
     ) -> tuple[Tensor, dict[str, np.ndarray]]:
         estimator = DeepCut(
             clusters,
@@ -92,11 +93,11 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
             epochs=EPOCHS,
             learning_rate=recipe.learning_rate,
         )
-        values = recipe.prepare(remembering(path, cls=False).values)
+        values = recipe.prepare(remembering(known.read(picture), cls=False).values)
         return training_history(values.cpu(), estimator, seed)
 
     def draw(
-        picture: Path,
+        picture: str,
         objective: Literal["ncut", "cc"],
         clusters: int,
         alpha: float,
@@ -105,7 +106,7 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
         *,
         figure: Figure,
     ) -> Figure:
-        shown = load_image(picture)
+        shown = known.read(picture)
         features = remembering(shown, cls=False)
         shown.thumbnail((320, 320))
         history, curves = solved(picture, objective, clusters, alpha, seed)
@@ -114,33 +115,33 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
             if objective == "cc"
             else f"N-cut, K={clusters}"
         )
+        title = picture.replace("$", r"\$")  # or it would be a formula
         return training_figure(
             shown,
             features.to_map(history[epoch]),
             curves,
             epoch,
-            f"{titles[picture]}, {settings}, seed {seed} ({backbone.name})",
+            f"{title}, {settings}, seed {seed} ({backbone.name})",
             figure=figure,
         )
 
     controls = {
-        "picture": Dropdown(options=list(files.items()), description="picture", **sized(200)),
+        "picture": Dropdown(options=known.names, description="picture", **sized(200)),
         "objective": Dropdown(
             options=[("N-cut", "ncut"), ("CC", "cc")], description="objective", **sized(145)
         ),
         "clusters": IntSlider(
-            recipe.n_clusters, 2, 10, description="K", continuous_update=False, **sized(210)
+            recipe.n_clusters, 2, 10, description="K", **sized(210, "Columns of S; of CC, the most clusters")
         ),
-        "alpha": FloatText(3.0, step=0.5, description="alpha", disabled=True, **sized(110)),
+        "alpha": SelectionSlider(
+            options=ALPHAS,
+            value=3.0,
+            description="alpha",
+            **sized(210, "Of CC alone: a larger one means fewer clusters (Eq. 7)"),
+        ),
         "seed": IntText(0, description="seed", **sized(100)),
         "epoch": IntSlider(10, 0, EPOCHS, description="epoch", **sized(400)),
     }
-    controls["objective"].observe(
-        lambda change: setattr(controls["alpha"], "disabled", change["new"] != "cc"), "value"
-    )
-    explorer = Explorer(draw, controls, height=4.2)
-    play = Play(value=10, min=0, max=EPOCHS, interval=500)
-    link((play, "value"), (controls["epoch"], "value"))
-    row = explorer.children[0]
-    row.children = (*row.children[:-1], play, controls["epoch"])
-    return explorer
+    active_for(controls, "objective", {"ncut": (), "cc": ("alpha",)})
+    take = add_to(known, controls["picture"])
+    return Explorer(draw, controls, height=4.2, take=take, play=("clusters", "alpha", "epoch"))

@@ -1,12 +1,14 @@
 """The explorer shows exactly what its function draws, of whatever files it is given."""
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import numpy as np
 import pytest
-from matplotlib.backend_bases import MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseEvent
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -14,7 +16,8 @@ from deepcut_lib.backbones import load_backbone
 from deepcut_lib.errors import ImageError
 from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones
 from deepcut_lib.lessons.common.explorer import Explorer
-from deepcut_lib.lessons.common.pictures import by_name
+from deepcut_lib.lessons.common.own import Download, OwnPicture
+from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.features.explorer import explore_similarity
 from deepcut_lib.lessons.graphs.explorer import explore_graph
 from deepcut_lib.lessons.k_less.explorer import explore_groups
@@ -23,6 +26,7 @@ from deepcut_lib.lessons.losses.explorer import explore_epochs
 from deepcut_lib.lessons.parts.explorer import explore_parts
 from deepcut_lib.lessons.segmentation.explorer import explore_segment
 from deepcut_lib.plots import blank
+from deepcut_lib.segmentation import segment
 from tests.lessons.definitions import pixels, same_picture
 
 
@@ -122,6 +126,121 @@ def press(explorer: Explorer) -> None:
     canvas.callbacks.process("button_press_event", at)
 
 
+# What stands below the controls
+
+
+def parts_of(widget: ipywidgets.Widget, kind: type[Any]) -> list[Any]:
+    """All widgets of a kind in a widget."""
+    inside = [found for child in getattr(widget, "children", ()) for found in parts_of(child, kind)]
+    return [widget, *inside] if isinstance(widget, kind) else inside
+
+
+def button(explorer: Explorer, text: str) -> Any:
+    kinds = ipywidgets.Button | ipywidgets.ToggleButton
+    return next(found for found in parts_of(explorer, kinds) if found.description == text)
+
+
+def test_reset_is_what_was_there_first(explorer: Explorer) -> None:
+    explorer.set(height=5, colour="blue")
+    button(explorer, "reset").click()
+    assert explorer.values == {"height": 3, "colour": "red"}
+    assert same_picture(explorer.figure, bars(3, "red"))
+
+
+def test_a_pinned_picture_stays_until_it_is_let_go(explorer: Explorer) -> None:
+    explorer.set(height=5)
+    button(explorer, "pin").value = True
+    (pinned,) = parts_of(explorer, ipywidgets.Image)
+    content = bytes(pinned.value)
+    explorer.set(height=8)
+    (pinned,) = parts_of(explorer, ipywidgets.Image)
+    assert pinned.value == content
+    assert content.startswith(b"\x89PNG")
+    assert any("height 5, colour red" in html.value for html in parts_of(explorer, ipywidgets.HTML))
+    button(explorer, "pin").value = False
+    assert not parts_of(explorer, ipywidgets.Image)
+
+
+def test_arrow_keys_and_dragging_set_controls() -> None:
+    controls = {"height": ipywidgets.IntSlider(3, 1, 9), "colour": ipywidgets.Dropdown(options=["red"])}
+    explorer = Explorer(
+        bars,
+        controls,
+        click=lambda axes, x, y: {"height": round(y)},
+        drag=True,
+        arrows=lambda down, across: {"height": explorer.values["height"] - down + 2 * across},
+    )
+    canvas = explorer.figure.canvas
+    canvas.draw()
+    for key, expected in (("up", 4), ("right", 6), ("left", 4), ("down", 3), ("x", 3)):
+        canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, key))
+        assert explorer.values["height"] == expected
+
+    def move(kind: str, y: float) -> None:
+        canvas.draw()
+        at = explorer.figure.axes[0].transData.transform((0.5, y))
+        canvas.callbacks.process(kind, MouseEvent(kind, canvas, *at, button=1))
+
+    move("motion_notify_event", 2)
+    assert explorer.values["height"] == 3
+    move("button_press_event", 2)
+    move("motion_notify_event", 1.6)
+    assert explorer.values["height"] == 2
+    move("motion_notify_event", 1)
+    assert explorer.values["height"] == 1
+    move("button_release_event", 1)
+    move("motion_notify_event", 0.9)
+    assert explorer.values["height"] == 1
+
+
+def test_a_player_goes_on_from_where_its_slider_stands() -> None:
+    controls = {
+        "a": ipywidgets.IntSlider(3, 1, 9, description="A"),
+        "b": ipywidgets.SelectionSlider(
+            options=[("one", 1.0), ("two", 2.0), ("ten", 10.0)], value=2.0, description="B"
+        ),
+    }
+    drawn = []
+    explorer = Explorer(lambda figure, a, b: drawn.append((a, b)), controls, play=("a", "b"))
+    (play,) = parts_of(explorer, ipywidgets.Play)
+    (which,) = (found for found in parts_of(explorer, ipywidgets.Dropdown) if len(found.options) == 2)
+    assert (play.min, play.value, play.max) == (1, 3, 9)
+    play.value = 4
+    assert drawn[-1] == (4, 2.0)
+    controls["a"].value = 8
+    assert play.value == 8
+    which.value = "b"
+    assert (play.min, play.value, play.max) == (0, 1, 2)
+    play.value = 2
+    assert drawn[-1] == (8, 10.0)
+    controls["b"].disabled = True
+    play.value = 0
+    assert drawn[-1] == (8, 10.0)
+
+
+def test_what_counts_for_nothing_is_not_active(data: Path) -> None:
+    explorer = explore_localization(data, load_backbone("pixels"))
+    assert explorer.controls["alpha"].disabled
+    assert not explorer.controls["clusters"].disabled
+    explorer.set(objective="cc")
+    assert not explorer.controls["alpha"].disabled
+    assert explorer.controls["clusters"].disabled
+
+
+def test_the_mask_that_is_saved_is_the_one_that_is_shown(data: Path) -> None:
+    backbone = load_backbone("pixels")
+    explorer = explore_segment(data, backbone)
+    (download,) = parts_of(explorer, Download)
+    sent = []
+    download.send = lambda content, buffers: sent.append((content["name"], buffers[0]))
+    explorer.set(picture="b", refine=True)
+    download._handle_custom_msg({}, [])
+    ((name, content),) = sent
+    assert name == "b_mask.png"
+    mask = segment(data / "images" / "b.JPG", backbone=backbone, refine=True).mask
+    assert np.array_equal(np.asarray(Image.open(BytesIO(content))) == 255, mask)
+
+
 # A reader's own folder
 
 EXPLORERS: dict[str, Callable[[Path], Explorer]] = {
@@ -134,7 +253,7 @@ EXPLORERS: dict[str, Callable[[Path], Explorer]] = {
 of_folders = pytest.mark.parametrize("explore", EXPLORERS.values(), ids=EXPLORERS)
 
 LISTED: dict[str, Callable[[list[Path]], Explorer]] = {
-    "similarity": lambda paths: explore_similarity(by_name(paths) if paths else {}, ["pixels"]),
+    "similarity": lambda paths: explore_similarity({path.name: path for path in paths}, ["pixels"]),
     "graph": lambda paths: explore_graph(load_backbone("pixels"), paths),
     "epochs": lambda paths: explore_epochs(load_backbone("pixels"), paths),
     "parts": lambda paths: explore_parts(load_backbone("pixels"), paths),
@@ -232,9 +351,64 @@ def test_a_list_may_hold_a_damaged_picture(
 
 def test_files_go_by_the_shortest_names_that_tell_them_apart(tmp_path: Path) -> None:
     names = {"a": "x/a.png", "b.png": "x/b.png", "b.jpg": "y/b.jpg", "c": "x/c", "d.png": "x/d.png.jpg"}
-    assert by_name(tmp_path / path for path in names.values()) == {n: tmp_path / p for n, p in names.items()}
+    assert Pictures.of_files(tmp_path / path for path in names.values()).names == list(names)
     twins = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"]
-    assert by_name([*twins, *twins]) == {str(path): path for path in twins}
+    assert Pictures.of_files([*twins, *twins]).names == [str(path) for path in twins]
+
+
+# A reader's own picture
+
+ALL = {
+    **EXPLORERS,
+    **{name: lambda data, of=of: of([data / "images" / "a.png"]) for name, of in LISTED.items()},
+}
+
+
+def give(explorer: Explorer, message: dict[str, str], *buffers: bytes) -> None:
+    """What the browser sends."""
+    (own,) = parts_of(explorer, OwnPicture)
+    own._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
+
+
+@pytest.mark.parametrize("explore", ALL.values(), ids=ALL)
+def test_a_picture_of_ones_own_is_shown_by_every_explorer(
+    explore: Callable[[Path], Explorer], data: Path, photograph: np.ndarray
+) -> None:
+    explorer = explore(data)
+    before = pixels(explorer.figure)
+    content = BytesIO()
+    Image.fromarray(photograph[::-1, ::-1]).save(content, format="PNG")
+    give(explorer, {"name": "mine.png"}, content.getvalue())
+    assert explorer.message == ""
+    now = pixels(explorer.figure)
+    assert now.shape != before.shape or (now != before).any()
+    if "picture" in explorer.controls:
+        assert explorer.controls["picture"].label == "own: mine"
+    give(explorer, {"name": "torn.jpg"}, b"torn")
+    assert "torn.jpg" in explorer.message
+    assert explorer.figure.axes  # what was shown stays
+    (data / "other.png").write_bytes(content.getvalue())
+    give(explorer, {"path": str(data / "other.png")})
+    assert explorer.message == ""
+    give(explorer, {"path": str(data / "nowhere.png")})
+    assert "nowhere.png" in explorer.message
+    give(explorer, {"problem": "the camera cannot be used: denied"})
+    assert "denied" in explorer.message
+
+
+def test_own_pictures_of_one_name_are_all_kept(photograph: np.ndarray) -> None:
+    pictures = Pictures({"a": photograph})
+    content = BytesIO()
+    Image.new("RGB", (4000, 1000), "red").save(content, format="PNG")
+    names = [pictures.add("folder/a.b.png", content.getvalue()) for _ in range(3)]
+    assert names == ["own: a.b", "own: a.b (2)", "own: a.b (3)"]
+    assert pictures.names == ["a", *names]
+    assert pictures.read(names[2]).size == (1600, 400)
+    with pytest.raises(ImageError, match=r"strange\.heic: .*convert it"):
+        pictures.add("strange.heic", b"no picture")
+    with pytest.raises(ImageError, match="nothing"):
+        pictures.add("nothing", b"")
+    assert pictures.names == ["a", *names]
 
 
 def test_groups_need_names_of_categories(data: Path) -> None:
