@@ -339,4 +339,4 @@ def _record(report: Report, path: Path, figure: bytes | None) -> None:
 
 def without_folders(problem: str) -> str:
     """A message for a report that others read: file names, without the folders of this machine."""
-    return re.sub(r"(?<![\w:])/(?:[^\s/,:]+/)+", "", problem)
+    return re.sub(r"(?<![\w:./])(?:\.{1,2}/(?:[^\s/,:]+/)*|/(?:[^\s/,:]+/)+)", "", problem)
