@@ -177,7 +177,8 @@ def shares_figure(
                 if column == "CC" and share == "negative":
                     text = axes.annotate(name, at, (7, -3), textcoords="offset points", fontsize=10, zorder=5)
                     text.set_path_effects([Stroke(linewidth=3, foreground="white"), Normal()])
-            axes.set_title(f"{column}:  ρ = {_rho(points):+.2f}".replace("-", "−"), fontsize=11)
+            rho = f"{_rho(points):+.2f}".replace("-", "−")
+            axes.set_title(f"{column}:  ρ = {rho}", fontsize=11)
             axes.set_xlabel(f"negative share {label}", fontsize=11)
             axes.grid(alpha=0.3)
         row[0].set_xlim(right=1.25 * row[0].get_xlim()[1])
