@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.backend_bases import MouseEvent
 from PIL import Image
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, permutation_test, rankdata, spearmanr
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +18,7 @@ from deepcut_lib import load_backbone, losses
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.backbone import Extracted
 from deepcut_lib.features import PatchFeatures, normalize
-from deepcut_lib.graphs import Graph, cc_graph
+from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.images import load_image
 from deepcut_lib.lessons.backbone_comparison import checks
 from deepcut_lib.lessons.backbone_comparison.explorer import explore_backbones, prepared
@@ -26,8 +27,9 @@ from deepcut_lib.lessons.backbone_comparison.figures import (
     Curve,
     clusters_figure,
     dose_figure,
-    gap_figure,
     outcomes_figure,
+    shares_figure,
+    trainings_figure,
     two_backbones,
 )
 from deepcut_lib.lessons.common.explorer import Explorer
@@ -108,6 +110,50 @@ def test_levels_are_one_block_of_the_default_backbone(lesson: SimpleNamespace) -
     assert 0 < few < lesson.parameters(level) < many < sum(p.numel() for p in whole.extractor.parameters())
 
 
+def test_rank_correlations_are_scipys(lesson: SimpleNamespace) -> None:
+    rng = np.random.default_rng(0)
+    fixed = rng.normal(size=30)
+    x, y = fixed + rng.normal(size=30), fixed + 0.3 * rng.normal(size=30)
+    assert lesson.rho(x, y) == spearmanr(x, y).statistic
+    left = [
+        rankdata(one) - np.polyval(np.polyfit(rankdata(fixed), rankdata(one), 1), rankdata(fixed))
+        for one in (x, y)
+    ]
+    assert lesson.partial_rho(x, y, fixed) == pytest.approx(pearsonr(*left).statistic)
+    assert abs(lesson.partial_rho(x, y, fixed)) < 0.7 * lesson.rho(x, y)
+    assert np.isfinite(lesson.partial_rho(x, y, x))
+
+
+def test_chance_is_that_of_a_permutation_test(lesson: SimpleNamespace) -> None:
+    assert lesson.chance(np.arange(3.0), np.arange(3.0)) == pytest.approx(2 / 6)
+    assert lesson.chance(np.arange(5.0), np.arange(5.0)[::-1]) == pytest.approx(2 / 120)
+    x, y = np.array([1, 5, 2, 8, 3.0]), np.array([2, 4, 1, 3, 5.0])
+    exact = permutation_test(
+        (x,), lambda one: spearmanr(one, y).statistic, permutation_type="pairings", n_resamples=10**4
+    )
+    assert lesson.chance(x, y) == pytest.approx(exact.pvalue)
+
+
+def test_means_are_over_the_chosen_pictures(lesson: SimpleNamespace) -> None:
+    outcomes = [outcome("one", False), outcome("two", False, 0.1)]
+    share, ncut, cc = lesson.means(outcomes, "negative", "mask")
+    assert (*share, *ncut, *cc) == pytest.approx((0.2, 0.2, 0.4, 0.4, 0.4, 0.3))
+    first = lesson.means(outcomes, "shifted", "box", np.array([0, 0]))
+    assert np.concatenate(first) == pytest.approx([0.2, 0.2, 0.2, 0.2, 0.2, 0.3])
+
+
+def test_a_thinned_ncut_is_that_of_the_affinities_left(lesson: SimpleNamespace, features: Tensor) -> None:
+    S = torch.rand(12, 3, generator=torch.Generator().manual_seed(0)).softmax(1)
+    graph = ncut_graph(features)
+    plain = lesson.thinned(1e9)(graph, S)
+    torch.testing.assert_close(plain, losses.ncut_loss(graph, S))
+    W = (features @ features.T - (features @ features.T).max() / 3).clamp(min=0)
+    ratio = torch.trace(S.T @ W @ S) / torch.trace(S.T @ torch.diag(W.sum(1)) @ S)
+    gram = S.T @ S
+    apart = torch.linalg.norm(gram / torch.linalg.norm(gram) - torch.eye(3) / 3**0.5)
+    torch.testing.assert_close(lesson.thinned(3)(graph, S), apart - ratio)
+
+
 # Figures
 
 
@@ -116,7 +162,7 @@ def outcome(name: str, centred: bool, shift: float = 0.0) -> BackboneOutcome:
     return BackboneOutcome(name, centred, row / 2, row, row * 10, row, row + shift, row, row - shift)
 
 
-def test_outcomes_and_gaps_are_drawn_at_their_means() -> None:
+def test_outcomes_are_drawn_at_their_means() -> None:
     outcomes = [outcome(name, centred, 0.1) for name in ("one", "two") for centred in (False, True)]
     figure = outcomes_figure(outcomes, measure="mask", floor=0.3)
     shares, plain, centred = figure.axes
@@ -124,12 +170,48 @@ def test_outcomes_and_gaps_are_drawn_at_their_means() -> None:
     for axes in (plain, centred):
         drawn = {round(float(x), 6) for line in axes.lines for x in line.get_xdata()}
         assert drawn == {0.4, 0.3}
-    figure = gap_figure(outcomes, lambda name: name, {"theirs": (0.336, 0.004)}, figure=figure)
-    boxes, masks = figure.axes
-    assert boxes.get_ylim() == masks.get_ylim()
-    assert [text.get_text() for text in boxes.texts] == ["theirs"]
-    heights = {round(float(line.get_ydata()[0]), 3) for line in masks.lines}
-    assert -0.1 in heights and 0.1 not in heights
+
+
+def test_each_share_is_drawn_against_both_losses_and_their_difference() -> None:
+    outcomes = [outcome("one", False, 0.1), outcome("two", False), outcome("three", False, 0.2)]
+    theirs = {"theirs": (0.336, 0.594, 0.598)}
+    figure = shares_figure(outcomes, lambda name: name, theirs)
+    pixels(figure)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title.split(":")[0] for title in titles] == ["CC", "N-cut", "CC minus N-cut"] * 2
+    assert "+0.00" in titles[0]  # a share that is the same for all tells nothing
+    for axes, star in zip(figure.axes, (0.598, 0.594, 0.004) * 2, strict=True):
+        drawn = [(round(float(x), 3), round(float(y), 3)) for x, y in ends(axes, "*")]
+        assert drawn == [(0.336, round(star, 3))]
+    boxes = {round(float(y), 3) for _, y in ends(figure.axes[0], "o")}
+    assert boxes == {0.5}  # the first backbone's, in the first group's marker
+    (gap,) = {round(float(y), 3) for _, y in ends(figure.axes[5], "o")}
+    assert gap == 0.1
+    masks = shares_figure(outcomes, lambda name: name, theirs, measure="mask", figure=figure)
+    assert not any(ends(axes, "*") for axes in masks.axes)  # Table 4 has no masks
+    assert {round(float(y), 3) for _, y in ends(masks.axes[0], "o")} == {0.3}
+
+
+def ends(axes: Axes, marker: str) -> list[tuple[Any, Any]]:
+    return [
+        (line.get_xdata()[0], line.get_ydata()[0])  # type: ignore[index]
+        for line in axes.lines
+        if line.get_marker() == marker
+    ]
+
+
+def test_trainings_say_what_goes_in_and_what_is_compared() -> None:
+    picture = Image.new("RGB", (320, 240), (20, 180, 40))
+    figure = trainings_figure(picture, [Image.new("RGB", (90, 60)), Image.new("RGB", (60, 90))])
+    pixels(figure)
+    columns = {axes.get_label(): axes for axes in figure.axes}
+    assert list(columns) == ["DINO", "MoCo v3", "MAE"]
+    assert [len(axes.child_axes) for axes in columns.values()] == [2, 4, 2]
+    for axes, words in zip(columns.values(), ("distribution", "own picture", "pixels"), strict=True):
+        assert any(words in text.get_text() for text in axes.texts)
+    hidden, whole = (np.asarray(inset.images[0].get_array()) for inset in columns["MAE"].child_axes)
+    assert (hidden != whole).any(-1).mean() == 0.75
+    assert (whole == (20, 180, 40)).all()
 
 
 def test_dose_curves_name_their_alphas() -> None:
@@ -421,3 +503,66 @@ def test_colour_and_place() -> None:
     says(checks.check_colour_and_place, variant(mixed=True), "colour")
     says(checks.check_colour_and_place, variant(forward=lambda self, batch, *, cls: batch), "Extracted")
     says(checks.check_colour_and_place, nn.Identity, "patch_size")
+    says(checks.check_colour_and_place, variant(patch_size=np.zeros(3)), "both are 16")
+
+    def only(shape: int, then: Any) -> type[nn.Module]:
+        """Right for batches of one length, and `then` for all others."""
+
+        def forward(self: ColourAndPlace, batch: Tensor, *, cls: bool) -> Any:
+            right = ColourAndPlace.forward(self, batch, cls=cls)
+            return right if len(batch) == shape else then
+
+        return variant(forward=forward)
+
+    says(checks.check_colour_and_place, only(2, "text"), "Extracted")
+    says(checks.check_colour_and_place, only(2, Extracted(torch.zeros(3), None)), "second picture alone")
+    says(checks.check_colour_and_place, only(3, Extracted(None, None)), "values")  # type: ignore[arg-type]
+
+
+ODD: list[Any] = [
+    None,
+    ...,
+    "text",
+    b"",
+    True,
+    1j,
+    [],
+    {},
+    [[1], [1, 2]],
+    [None] * 4,
+    np.array([]),
+    np.full(4, np.nan),
+    torch.zeros(2, 2),
+    torch.full((4,), float("inf")),
+    float("nan"),
+    object(),
+    int,
+    nn.Linear,
+    Extracted(torch.zeros(1), None),
+]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_first_repulsion,
+        checks.check_share_in_tiles,
+        checks.check_spearman,
+        checks.check_alpha_for_share,
+        checks.check_colour_and_place,
+    ],
+)
+def test_whatever_is_given_ends_in_a_verdict(check: Callable[[Any], Any]) -> None:
+    def fails(*_given: Any) -> Any:
+        raise RuntimeError("so it is")
+
+    for odd in ODD:
+
+        def gives(*_given: Any, odd: Any = odd) -> Any:
+            return odd
+
+        for answer in (odd, gives, variant(forward=lambda self, batch, *, cls, odd=odd: odd)):
+            verdict = check(answer)
+            assert not verdict and len(verdict.message) > 20, answer
+    assert not check(fails)
+    assert not check(variant(forward=lambda self, batch, *, cls: 1 / 0))

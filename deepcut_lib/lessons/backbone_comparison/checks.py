@@ -1,5 +1,6 @@
 """Checks of lesson 8's exercises."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -154,8 +155,8 @@ def _alpha(given: Any) -> float:
     if given is Ellipsis:
         raise NotYetError("The α is still missing: put it in place of Ellipsis.")
     try:
-        alpha = float(given)
-    except (TypeError, ValueError):
+        alpha = float("text" if isinstance(given, str | bytes) else given)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         raise NotYetError(f"Give α as a number, not {type(given).__name__}.") from None
     if np.isnan(alpha):
         raise NotYetError("Your α is NaN: is 0 divided by 0?")
@@ -168,12 +169,11 @@ def check_colour_and_place(extractor: Any) -> str:
     if not (isinstance(extractor, type) and issubclass(extractor, nn.Module)):
         raise NotYetError("Give the class itself, derived from nn.Module, without making an instance.")
     module = call(extractor)
-    if (getattr(module, "patch_size", None), getattr(module, "stride", None)) != (16, 16):
+    sides = call(lambda: [getattr(module, name, None) for name in ("patch_size", "stride")])
+    if not all(isinstance(side, Integral) and side == 16 for side in sides):
         raise NotYetError("A Backbone asks for the attributes patch_size and stride: here both are 16.")
     batch = torch.rand(2, 3, 48, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    extracted = call(lambda pictures: module(pictures, cls=False), batch)
-    if not isinstance(extracted, Extracted):
-        raise NotYetError(f"Return Extracted(values, cls), not {type(extracted).__name__}.")
+    extracted = _extract(module, batch, cls=False)
     values = as_array(extracted.values, (2, 18, 5), "values, for two pictures of 48×96,")
     colours, places = _colour_and_place(batch)
     if np.allclose(values[..., :3], colours.unflatten(1, (3, 6)).transpose(1, 2).flatten(1, 2), atol=1e-5):
@@ -189,16 +189,33 @@ def check_colour_and_place(extractor: Any) -> str:
     )
     if extracted.cls is not None:
         raise NotYetError("With cls=False nobody asked for a vector of the whole picture: give None.")
-    whole = call(lambda pictures: module(pictures, cls=True), batch)
+    whole = _extract(module, batch, cls=True)
     agree(whole.cls, values.mean(1), "It is the mean of the patches' values.", what="cls, if asked for,")
-    alone = call(lambda pictures: module(pictures, cls=False), batch[1:])
-    agree(alone.values[0], values[1], "A picture's features must not depend on the rest of the batch.")
+    alone = _extract(module, batch[1:], cls=False)
+    agree(
+        alone.values,
+        values[1:],
+        "A picture's features must not depend on the rest of the batch.",
+        what="values, for the second picture alone,",
+    )
     half = [0.5] * 3
     backbone = Backbone("yours", module, mean=half, std=half, size=64, device=torch.device("cpu"))
     picture = np.full((40, 80, 3), 255, np.uint8)
-    features = backbone(picture)
+    features = call(backbone, picture)
     agree(features.values[:, :3], np.ones((16, 3)), what="As a Backbone, on a white picture, the colour")
     return f"It runs as a Backbone: a picture of 40×80 becomes {features.grid[0]}×{features.grid[1]} patches."
+
+
+def _extract(module: nn.Module, batch: Tensor, *, cls: bool) -> Extracted:
+    """What the learner's module makes of B×3×H×W pictures.
+
+    Raises:
+        NotYetError: it stops, or gives something else than `Extracted`.
+    """
+    extracted = call(lambda pictures: module(pictures, cls=cls), batch)
+    if not isinstance(extracted, Extracted):
+        raise NotYetError(f"With cls={cls}, return Extracted(values, cls), not {type(extracted).__name__}.")
+    return extracted
 
 
 def _colour_and_place(batch: Tensor) -> tuple[Tensor, Tensor]:

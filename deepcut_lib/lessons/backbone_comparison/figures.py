@@ -1,15 +1,17 @@
-"""Figures of lesson 8: scores of backbones, their negative affinities (§6), one picture through two."""
+"""Figures of lesson 8: how backbones learn, their scores and negative affinities (§6), one picture in two."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
+from scipy.stats import spearmanr
 
 from deepcut_lib.clustering import by_size
 from deepcut_lib.features import pca_rgb, upsample
@@ -25,6 +27,11 @@ Colour = tuple[float, float, float] | str
 
 NCUT, CC = COLOURS[0], COLOURS[1]
 SHARES = {"negative": COLOURS[2], "shifted": COLOURS[3]}
+
+LEFT, RIGHT = (0.0, 0.46), (0.54, 0.46)
+"""(x, width) of the two sides of a training: what learns, and what it is held against."""
+
+LEARNS, FOLLOWS, GRADIENT = (0.80, 0.90, 0.97), (0.92, 0.92, 0.92), COLOURS[5]
 
 
 class BackboneOutcome(NamedTuple):
@@ -128,55 +135,168 @@ def outcomes_figure(
     return figure
 
 
-def gap_figure(
+def shares_figure(
     outcomes: Sequence[BackboneOutcome],
     group: Callable[[str], str],
-    paper: Mapping[str, tuple[float, float]],
+    paper: Mapping[str, tuple[float, float, float]],
     *,
+    measure: str = "box",
     figure: Figure | None = None,
 ) -> Figure:
-    """Negative share of FFᵀ against how far CC lies above N-cut, for boxes and for masks.
+    """Both negative shares against CC's IoU, N-cut's IoU and their difference: a panel each, with its ρ.
 
     Args:
-        outcomes: of each backbone, not centred and centred; a line joins the two.
+        outcomes: a point for each, with a bar of one standard error over the pictures.
         group: what a backbone belongs to, by name: each group has a colour.
-        paper: the paper's points (share, box IoU of CC minus that of N-cut), by name.
+        paper: the paper's points (share, IoU of N-cut, IoU of CC), by name; none are drawn for masks.
+        measure: "box" or "mask".
         figure: to draw in.
     """
-    figure = blank(figure, 4.0)
-    panels = figure.subplots(1, 2)
+    figure = blank(figure, 5.6)
+    panels = figure.subplots(2, 3, sharey="col", sharex="row")
     groups = list(dict.fromkeys(group(outcome.backbone) for outcome in outcomes))
-    colours = dict(zip(groups, COLOURS[:4], strict=False))
-    for axes, measure in zip(panels, ("box", "mask"), strict=True):
-        for name in dict.fromkeys(outcome.backbone for outcome in outcomes):
-            ways = [outcome for outcome in outcomes if outcome.backbone == name]
-            points = [(np.mean(way.negative), np.mean(way.gap(measure))) for way in ways]
-            axes.plot(*zip(*points, strict=True), color="0.8", linewidth=1, zorder=1)
-            for way, (share, gap) in zip(ways, points, strict=True):
-                error = np.std(way.gap(measure), ddof=1) / len(way.negative) ** 0.5
-                axes.errorbar(share, gap, error, color="0.6", linewidth=1, zorder=2)
-                colour = colours[group(name)]
-                marker = MARKERS[groups.index(group(name)) % len(MARKERS)]
-                _mark(axes, share, gap, colour, marker, None if way.centred else "white")
-        if measure == "box":
-            for name, (share, gap) in paper.items():
-                _mark(axes, share, gap, "black", "*", None, 12)
-                axes.annotate(name, (share, gap), (7, -4), textcoords="offset points", fontsize=10)
-        axes.axhline(0, color="black", linewidth=1)
-        axes.set_xlim(-0.03, 0.65)
-        axes.set_xlabel("share of negative affinities, FFᵀ", fontsize=11)
-        axes.set_ylabel(f"{measure} IoU: CC minus N-cut", fontsize=11)
-        axes.grid(alpha=0.3)
-    low, high = zip(*(axes.get_ylim() for axes in panels), strict=True)
-    for axes in panels:
-        axes.set_ylim(min(low), max(high))
-    handles = [_handle(name, colours[name], MARKERS[i % len(MARKERS)]) for i, name in enumerate(groups)]
-    handles += [
-        _handle("hollow: not centred", "black", "o", "white"),
-        _handle("the paper's (VOC07, ViT-B/16)", "black", "*"),
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    columns: dict[str, Callable[[BackboneOutcome], np.ndarray]] = {
+        "CC": lambda outcome: np.asarray(getattr(outcome, f"cc_{measure}")),
+        "N-cut": lambda outcome: np.asarray(getattr(outcome, f"ncut_{measure}")),
+        "CC minus N-cut": lambda outcome: outcome.gap(measure),
+    }
+    stars = {
+        name: {"CC": cc, "N-cut": ncut, "CC minus N-cut": cc - ncut} for name, (_, ncut, cc) in paper.items()
+    }
+    for row, (share, label) in zip(panels, (("negative", "of FFᵀ"), ("shifted", "after Eq. 7")), strict=True):
+        for axes, (column, score) in zip(row, columns.items(), strict=True):
+            points = np.array([(getattr(one, share).mean(), score(one).mean()) for one in outcomes])
+            for outcome, (x, y) in zip(outcomes, points, strict=True):
+                error = score(outcome).std(ddof=1) / len(outcome.negative) ** 0.5
+                axes.errorbar(x, y, error, color="0.7", linewidth=1, zorder=2)
+                place = groups.index(group(outcome.backbone))
+                _mark(axes, x, y, COLOURS[place % 8], MARKERS[place % len(MARKERS)])
+            for name in paper if measure == "box" else ():
+                at = (paper[name][0], stars[name][column])
+                _mark(axes, *at, "black", "*", None, 11)
+                if column == "CC" and share == "negative":
+                    text = axes.annotate(name, at, (7, -3), textcoords="offset points", fontsize=10, zorder=5)
+                    text.set_path_effects([Stroke(linewidth=3, foreground="white"), Normal()])
+            rho = f"{_rho(points):+.2f}".replace("-", "−")
+            axes.set_title(f"{column}:  ρ = {rho}", fontsize=11)
+            axes.set_xlabel(f"negative share {label}", fontsize=11)
+            axes.grid(alpha=0.3)
+        row[0].set_xlim(right=1.25 * row[0].get_xlim()[1])
+        row[0].set_ylabel(f"mean {measure} IoU", fontsize=11)
+        row[2].axhline(0, color="black", linewidth=1)
+    handles = [_handle(name, COLOURS[i % 8], MARKERS[i % len(MARKERS)]) for i, name in enumerate(groups)]
+    if measure == "box":
+        handles.append(_handle("the paper's (VOC07, ViT-B/16)", "black", "*"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
+
+
+def trainings_figure(
+    picture: Image.Image, others: Sequence[Image.Image], *, figure: Figure | None = None
+) -> Figure:
+    """DINO, MoCo v3 and MAE in columns: what goes in, what is compared, and where gradients flow.
+
+    Args:
+        picture: whose views are shown.
+        others: two more pictures of the batch.
+        figure: to draw in.
+    """
+    figure = blank(figure, 4.9)
+    figure.set_layout_engine("none")
+    square = picture.crop((0, 0, min(picture.size), min(picture.size))).resize((240, 240))
+    first = square.crop((10, 40, 190, 220))
+    second = ImageEnhance.Color(ImageOps.mirror(square.crop((60, 20, 220, 180)))).enhance(0.2)
+    small = [other.resize((120, 120)) for other in others]
+    columns = {
+        "DINO": (
+            [(first, LEFT, "one view"), (second, RIGHT, "another view")],
+            [("student", LEFT, 0.51), ("softmax", LEFT, 0.3)],
+            [("teacher", RIGHT, 0.51), ("centre, sharpen,\nsoftmax", RIGHT, 0.3)],
+            "the same distribution?",
+        ),
+        "MoCo v3": (
+            [
+                (first, LEFT, "one view"),
+                (second, (0.54, 0.145), ""),
+                (small[0], (0.7, 0.145), "another, and others"),
+                (small[1], (0.855, 0.145), ""),
+            ],
+            [("encoder", LEFT, 0.51), ("predictor", LEFT, 0.3)],
+            [("momentum\nencoder", RIGHT, 0.51), ("a vector of\neach picture", RIGHT, 0.3)],
+            "nearest to its own picture?",
+        ),
+        "MAE": (
+            [(_hidden(square), LEFT, "75 % hidden"), (square, RIGHT, "the whole")],
+            [("encoder, sees\nonly the rest", LEFT, 0.51), ("decoder", LEFT, 0.3)],
+            [("pixels of the\nhidden patches", RIGHT, 0.42)],
+            "the same pixels?",
+        ),
+    }
+    for place, (name, (pictures, learns, follows, question)) in enumerate(columns.items()):
+        axes = figure.add_axes((0.01 + 0.335 * place, 0.09, 0.315, 0.84), label=name)
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.axis("off")
+        axes.set_title(name, fontsize=13, weight="bold", pad=8)
+        for shown, (x, width), title in pictures:
+            inset = axes.inset_axes((x, 0.7, width, 0.23))
+            show(inset, shown, title)
+            inset.title.set_fontsize(10)
+            inset.set_anchor("S")
+        for side, boxes, fill in ((LEFT, learns, LEARNS), (RIGHT, follows, FOLLOWS)):
+            middle, above = side[0] + side[1] / 2, 0.7
+            for text, _, y in boxes:
+                _arrow(axes, (middle, above), (middle, y + 0.065), "black")
+                _plate(axes, side, y, text, fill)
+                above = y - 0.065
+            _arrow(axes, (middle, above), (middle, 0.155), "black")
+        _plate(axes, (0.0, 1.0), 0.09, question, "white")
+        for low, high in ((0.155, 0.235), (0.365, 0.445)):  # beside the arrows of the side that learns
+            _arrow(axes, (0.1, low), (0.1, high), GRADIENT, linewidth=3)
+        if name != "MAE":
+            _arrow(axes, (sum(LEFT), 0.51), (RIGHT[0], 0.51), "0.35", linestyle=":", linewidth=2.5)
+    handles = [
+        Line2D([], [], color="black", label="forward"),
+        Line2D([], [], color=GRADIENT, linewidth=3, label="gradients flow back"),
+        Line2D(
+            [], [], color="0.35", linestyle=":", linewidth=2.5, label="weights follow slowly (moving average)"
+        ),
+    ]
+    figure.legend(handles=handles, loc="lower center", ncols=3, frameon=False, fontsize=10)
+    return figure
+
+
+def _hidden(picture: Image.Image, cells: int = 8, share: float = 0.75) -> Image.Image:
+    """The picture with three quarters of its patches grey."""
+    grey = np.zeros(cells**2, bool)
+    grey[np.random.default_rng(0).permutation(cells**2)[: int(share * cells**2)]] = True
+    shown = np.array(picture)
+    side = picture.width // cells
+    shown[np.kron(grey.reshape(cells, cells), np.ones((side, side), bool))] = 190
+    return Image.fromarray(shown)
+
+
+def _plate(axes: Axes, side: tuple[float, float], y: float, text: str, fill: Colour) -> None:
+    """A box of text between x and x + width, round the height y."""
+    x, width = side
+    axes.add_patch(
+        Rectangle((x, y - 0.065), width, 0.13, facecolor=fill, edgecolor="black", zorder=3, clip_on=False)
+    )
+    axes.text(x + width / 2, y, text, ha="center", va="center", fontsize=10, zorder=4)
+
+
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: Colour, **style: Any
+) -> None:
+    axes.annotate(
+        "", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0, **style}
+    )
+
+
+def _rho(points: np.ndarray) -> float:
+    """Spearman's ρ of (m, 2) points; 0 if one side is constant, as nothing can be said then."""
+    if len(points) < 2 or (np.ptp(points, axis=0) == 0).any():
+        return 0.0
+    return float(spearmanr(*points.T).statistic)
 
 
 def dose_figure(
