@@ -1,5 +1,4 @@
-"""Figures of lesson 7: groupings as lines over alpha, numbers and scores over alpha, groups as grids of pictures,
-and regions of one picture."""
+"""Figures of lesson 7: groupings as lines over alpha, numbers and scores over alpha, groups, and regions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,6 +23,9 @@ THUMBNAIL = 56
 
 THUMBNAIL_COLOURS = 12
 """So many colours has a thumbnail: enough at its size, and a saved notebook stays small."""
+
+PICTURE_COLOURS = 64
+"""So many has a single picture, for the same reason."""
 
 FRAME, GAP, HEADER, LEGEND = 3, 3, 17, 42
 """Pixels: a thumbnail's frame, the space between two, a group's heading, and what stands above all groups."""
@@ -294,25 +296,31 @@ def regions_figure(
     Args:
         picture: as it was cut.
         title: above it.
-        cuts: what was found, by alpha.
+        cuts: what was found, by alpha; at most ten regions each.
         figure: to draw in.
     """
-    wide, high = load_image(picture).size
+    shown = load_image(picture).quantize(PICTURE_COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    wide, high = shown.size
     rows = -(-(1 + len(cuts)) // 3)
     figure = blank(figure, rows * (0.5 + WIDTH / 3 * high / wide))
     panels = figure.subplots(rows, 3, squeeze=False).flat
-    show(next(panels), load_image(picture), title)
+    show(next(panels), shown, title, interpolation="nearest")
     before = None
     for alpha, cut in cuts.items():
         colours = cut.labels if before is None else _coloured_alike(cut.labels, before)
         _, firsts = np.unique(cut.labels, return_index=True)
         pixels = colours.flatten()[firsts][cut.pixels]
         large = int((np.bincount(cut.labels.flatten()) >= LARGE * cut.labels.size).sum())
-        show(next(panels), ON_WHITE[pixels], f"alpha {alpha:g}: {cut.n_clusters} regions, {large} large")
+        heading = f"alpha {alpha:g}: {_regions(cut.n_clusters)}, {large} large"
+        show(next(panels), ON_WHITE[pixels], heading, interpolation="nearest")
         before = colours
     for unused in panels:
         unused.axis("off")
     return figure
+
+
+def _regions(count: int) -> str:
+    return "1 region" if count == 1 else f"{count} regions"
 
 
 def _coloured_alike(labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
