@@ -4,12 +4,14 @@ from collections.abc import Callable
 from itertools import pairwise
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 from deepcut_lib import DeepCut, load_backbone, losses, metrics
@@ -36,9 +38,11 @@ from deepcut_lib.lessons.k_less.figures import (
     groups_figure,
     partition_lines,
     picture_sheet,
+    regions_figure,
+    searches_figure,
     thumbnail,
 )
-from tests.conftest import DATA
+from tests.conftest import DATA, ROOT
 from tests.lessons.definitions import definitions, pixels, same_picture
 
 KINDS = ("bird", "fruit", "mammal", "other", "vehicle")
@@ -123,6 +127,38 @@ def test_purity_and_components_and_eigengap_are_the_librarys(
         pieces, values = lesson["eigengap"](ncut_graph(rows).affinity.double())
         assert pieces == len(np.unique(spectral(ncut_graph(rows))))
         assert values[0] == pytest.approx(1)
+
+
+def test_nmi_and_ari_are_the_librarys_and_scikit_learns(lesson: dict[str, Any]) -> None:
+    rng = np.random.default_rng(1)
+    for classes, groups, things in ((2, 3, 8), (5, 9, 60), (4, 1, 20), (3, 40, 40)):
+        truth = np.append(rng.integers(classes, size=things), [0, 1])
+        labels = np.append(rng.integers(groups, size=things), [0, 0])
+        counts = lesson["counts_of"](truth, labels)
+        assert counts.sum() == len(truth)
+        by_hand = lesson["nmi"](counts), lesson["ari"](counts)
+        by_sklearn = normalized_mutual_info_score(truth, labels), adjusted_rand_score(truth, labels)
+        assert by_hand == pytest.approx(by_sklearn, abs=1e-9)
+        assert by_hand == pytest.approx(metrics.cluster_scores(truth, labels)[2:], abs=1e-9)
+
+
+def test_several_starts_of_single_moves_are_no_worse_than_the_network(
+    lesson: dict[str, Any], features: Tensor
+) -> None:
+    for alpha in (2.0, 5.0, 20.0):
+        W = cc_graph(features, alpha).affinity
+        network = cluster_vectors(features, alpha=alpha, centred=False).labels
+        moved = lesson["by_moves"](W)
+        assert lesson["loss_of"](W, moved) <= lesson["loss_of"](W, network) + 1e-3
+        graph = cc_graph(features, alpha)
+        one_hot = torch.eye(len(features))[torch.as_tensor(moved)]
+        assert lesson["loss_of"](W, moved) == pytest.approx(float(losses.cc_loss(graph, one_hot)), rel=1e-4)
+
+
+def test_pictures_are_those_of_the_list() -> None:
+    source = (ROOT / "notebooks/07_k_less.ipynb").read_text(encoding="utf-8")
+    assert "glob(" not in source
+    assert "recipes.csv" in source
 
 
 def test_single_moves_end_where_nobody_gains(lesson: dict[str, Any], features: Tensor) -> None:
@@ -210,6 +246,40 @@ def test_the_lowest_line_is_drawn_thick() -> None:
     assert [line.get_xdata().max().round(1) for line in thick] == [0.5, 1.0]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["a", "b", "the other 1"]
+
+
+def test_regions_keep_their_colours_and_specks_are_not_large() -> None:
+    labels = np.zeros((20, 20), int)
+    labels[:, 12:] = 1
+    swapped = 1 - labels
+    swapped[0, 0] = 2  # one place of 400
+    cuts: dict[float, Any] = {
+        3.0: SimpleNamespace(labels=labels, pixels=labels, n_clusters=2),
+        9.0: SimpleNamespace(labels=swapped, pixels=swapped, n_clusters=3),
+        99.0: SimpleNamespace(labels=0 * labels, pixels=0 * labels, n_clusters=1),
+    }
+    figure = regions_figure(np.zeros((30, 30, 3), np.uint8), "black", cuts)
+    first, second, third = (np.asarray(axes.images[0].get_array()) for axes in figure.axes[1:4])
+    assert (first != second).any(-1).sum() == 1
+    assert (first[0, 0] == third).all()
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    assert titles == [
+        "black",
+        "alpha 3: 2 regions, 2 large",
+        "alpha 9: 3 regions, 2 large",
+        "alpha 99: 1 region, 1 large",
+    ]
+
+
+def test_searches_stand_side_by_side() -> None:
+    alphas = [1.0, 10.0, 100.0]
+    figure = searches_figure(
+        {"a": (alphas, {"one": [5, 4, 3], "two": [9, 4, 1]}, 4), "b": (alphas, {"one": [3, 2, 1]}, 2)}
+    )
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
+    assert [line.get_ydata().tolist() for line in first.lines[1:]] == [[5, 4, 3], [9, 4, 1]]
+    assert second.get_legend().get_texts()[0].get_text() == "true number, 2"
 
 
 def test_counts_and_sheet_show_what_they_are_given() -> None:
@@ -389,3 +459,65 @@ def test_paradox() -> None:
     says(checks.check_paradox, torch.randn(20, 2), "2 to 8")
     says(checks.check_paradox, torch.randn(5), "n rows")
     says(checks.check_paradox, torch.full((4, 2), torch.nan), "NaN")
+    for scale in (1e-30, 1e30):  # beyond what sums of products tell apart
+        assert checks.check_paradox(odd.double() * scale)
+
+
+ANYTHING: list[Any] = [
+    *(
+        None,
+        ...,
+        "abc",
+        "",
+        3,
+        float("nan"),
+        object(),
+        {"a": 1},
+        [],
+        [[]],
+        [[], []],
+        [[1, 2], [3]],
+        [None, 1, 2],
+    ),
+    *(["a", "b", "c"], [["a", "b"]], np.array([]), np.zeros((3, 0)), np.zeros((2, 2, 2)), torch.zeros(4, 0)),
+    *(
+        np.full(3, np.nan),
+        np.full((4, 2), np.inf),
+        np.array([None, 1], dtype=object),
+        lambda: 1,
+        lambda *given: given,
+    ),
+    *(
+        lambda *given: None,
+        lambda *given: "abc",
+        lambda *given: [],
+        lambda *given: float("nan"),
+        lambda *given: 1 / 0,
+    ),
+    *(
+        lambda *given: [[1, 2], [3]],
+        lambda *given: np.zeros((0, 2)),
+        lambda *given: given[0],
+        lambda F: F,
+        int,
+        print,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_table5,
+        checks.check_tie_alpha,
+        checks.check_plateau,
+        checks.check_merging,
+        checks.check_paradox,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_whatever_is_handed_in_gets_a_verdict(check: Callable[[Any], Any]) -> None:
+    for answer in ANYTHING:
+        verdict = check(answer)
+        assert not verdict, answer
+        assert len(verdict.message) > 20

@@ -17,7 +17,7 @@ from deepcut_lib.images import ImageLike
 from deepcut_lib.kless import cluster_vectors, picture_vector, prepare_vectors
 from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.pictures import check_some, read_content
-from deepcut_lib.lessons.k_less.figures import groups_figure, thumbnail
+from deepcut_lib.lessons.k_less.figures import GROUPS_HEIGHT, groups_figure, thumbnail
 from deepcut_lib.metrics import cluster_scores
 
 ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0)
@@ -119,7 +119,7 @@ def explore_groups(backbone: Backbone, pictures: Sequence[Path], vectors: Tensor
         "seed": IntText(0, description="seed", **sized(110)),
         "name": Dropdown(options=list(names), description="backbone", **sized(220)),
     }
-    return Explorer(draw, controls, height=4.4, take=take, play=("alpha", "most"))
+    return Explorer(draw, controls, height=GROUPS_HEIGHT, take=take, play=("alpha", "most"))
 
 
 def summary(

@@ -1,4 +1,4 @@
-"""Figures of lesson 7: groupings as lines over alpha, scores over alpha, and groups as grids of pictures."""
+"""Figures of lesson 7: groupings as lines over alpha, numbers and scores over alpha, groups, and regions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,24 +9,35 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
 from deepcut_lib.images import ImageLike, load_image
+from deepcut_lib.kless import KlessSegmentation
 from deepcut_lib.metrics import ClusterScores
-from deepcut_lib.plots.figure import blank
-from deepcut_lib.plots.style import COLOURS, PALETTE
+from deepcut_lib.plots.figure import WIDTH, blank, show
+from deepcut_lib.plots.style import COLOURS, ON_WHITE, PALETTE
 
-THUMBNAIL = 40
+THUMBNAIL = 56
 """Side of a thumbnail in pixels, its frame not counted."""
 
-THUMBNAIL_COLOURS = 16
+THUMBNAIL_COLOURS = 12
 """So many colours has a thumbnail: enough at its size, and a saved notebook stays small."""
+
+PICTURE_COLOURS = 64
+"""So many has a single picture, for the same reason."""
 
 FRAME, GAP, HEADER, LEGEND = 3, 3, 17, 42
 """Pixels: a thumbnail's frame, the space between two, a group's heading, and what stands above all groups."""
 
 HEADING_WIDTH = 106
 """Pixels that a group's heading needs, such as "mammal 16/18"."""
+
+GROUPS_HEIGHT = 5.4
+"""Inches of a figure of groups."""
+
+LARGE = 0.01
+"""Share of the patches from which on a region counts as large."""
 
 CATEGORY_COLOURS = dict(
     zip(("bird", "fruit", "mammal", "vehicle", "other"), PALETTE[[0, 1, 2, 3, 8]].tolist(), strict=True)
@@ -117,6 +128,36 @@ def found_over_alpha(
     """
     figure = blank(figure, 3.0)
     axes = figure.subplots()
+    _found_over_alpha(axes, alphas, counts, truth)
+    axes.set_ylabel("groups found", fontsize=11)
+    axes.legend(fontsize=11)
+    return figure
+
+
+def searches_figure(
+    sets: Mapping[str, tuple[Sequence[float], Mapping[str, Sequence[int]], int]],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """How many groups several searches for the least loss find over alpha, a panel for each set of things.
+
+    Args:
+        sets: alphas, counts and true number of each, as for `found_over_alpha`, by the set's name.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.6)
+    panels = figure.subplots(1, len(sets), squeeze=False)[0]
+    for axes, (name, (alphas, counts, truth)) in zip(panels, sets.items(), strict=True):
+        _found_over_alpha(axes, alphas, counts, truth)
+        axes.set_title(name, fontsize=11)
+        axes.legend(fontsize=10)
+    panels[0].set_ylabel("groups found", fontsize=11)
+    return figure
+
+
+def _found_over_alpha(
+    axes: Axes, alphas: Sequence[float], counts: Mapping[str, Sequence[int]], truth: int
+) -> None:
     axes.axhline(truth, color="black", linestyle=":", label=f"true number, {truth}")
     styles = zip((COLOURS[i] for i in (0, 5, 2, 3)), ("o-", "s--", "^-.", "v:"), strict=True)
     for (method, numbers), (colour, style) in zip(counts.items(), styles, strict=False):
@@ -127,9 +168,6 @@ def found_over_alpha(
     axes.yaxis.set(major_locator=FixedLocator(ticks), minor_locator=NullLocator())
     axes.set_yticklabels([str(tick) for tick in ticks])
     _alpha_axis(axes, alphas)
-    axes.set_ylabel("groups found", fontsize=11)
-    axes.legend(fontsize=11)
-    return figure
 
 
 def sweep_figure(
@@ -216,7 +254,7 @@ def groups_figure(
         heading: above all.
         figure: to draw in.
     """
-    figure = blank(figure, 4.4)
+    figure = blank(figure, GROUPS_HEIGHT)
     figure.set_layout_engine("none")  # pixels have their places
     width, height = (round(side * 100) for side in figure.get_size_inches())
     truth = np.asarray(classes)
@@ -242,6 +280,56 @@ def groups_figure(
         axes.text(x + 15, 32, name, fontsize=10, va="center")
         x += 34 + 9 * len(name)
     return figure
+
+
+def regions_figure(
+    picture: ImageLike,
+    title: str,
+    cuts: Mapping[float, KlessSegmentation],
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """A picture and its regions at several alphas, in rows of three, with how many there are.
+
+    A region has the colour of the region at the alpha before that it shares most patches with.
+
+    Args:
+        picture: as it was cut.
+        title: above it.
+        cuts: what was found, by alpha; at most ten regions each.
+        figure: to draw in.
+    """
+    shown = load_image(picture).quantize(PICTURE_COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    wide, high = shown.size
+    rows = -(-(1 + len(cuts)) // 3)
+    figure = blank(figure, rows * (0.5 + WIDTH / 3 * high / wide))
+    panels = figure.subplots(rows, 3, squeeze=False).flat
+    show(next(panels), shown, title, interpolation="nearest")
+    before = None
+    for alpha, cut in cuts.items():
+        colours = cut.labels if before is None else _coloured_alike(cut.labels, before)
+        _, firsts = np.unique(cut.labels, return_index=True)
+        pixels = colours.flatten()[firsts][cut.pixels]
+        large = int((np.bincount(cut.labels.flatten()) >= LARGE * cut.labels.size).sum())
+        heading = f"alpha {alpha:g}: {_regions(cut.n_clusters)}, {large} large"
+        show(next(panels), ON_WHITE[pixels], heading, interpolation="nearest")
+        before = colours
+    for unused in panels:
+        unused.axis("off")
+    return figure
+
+
+def _regions(count: int) -> str:
+    return "1 region" if count == 1 else f"{count} regions"
+
+
+def _coloured_alike(labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """A colour for each label, none for two of them, so that most places keep theirs."""
+    most = len(ON_WHITE)
+    shared = np.zeros((most, most), int)
+    np.add.at(shared, (labels.flatten(), colours.flatten()), 1)
+    _, chosen = linear_sum_assignment(shared, maximize=True)
+    return np.asarray(chosen)[labels]
 
 
 def _common_first(truth: np.ndarray, labels: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
