@@ -30,7 +30,7 @@ def question_figure(picture: Image, labels: np.ndarray, *, figure: Figure | None
         labels: h×w clusters.
         figure: to draw in.
     """
-    figure = blank(figure, 2.1, 6.2)
+    figure = blank(figure, 1.9, 5.6)
     left, right = figure.subplots(1, 2)
     show(left, picture, "the picture")
     _show_labels(right, labels, picture, "its clusters: which is the object?")
@@ -118,7 +118,7 @@ def boxes_figure(
     """
     rows = -(-len(pictures) // columns)
     tallest = max(picture.height / picture.width for picture in pictures.values())
-    width = 0.83 * WIDTH
+    width = 0.75 * WIDTH
     figure = blank(figure, 0.4 + rows * (0.4 + tallest * (width / columns - 0.1)), width)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for empty in axes[len(pictures) :]:
@@ -206,6 +206,7 @@ def rivals_figure(
     truths: Mapping[str, Box],
     quantities: Mapping[str, str] | None = None,
     *,
+    photographs: bool = True,
     figure: Figure | None = None,
 ) -> Figure:
     """Several methods on the same pictures: each one's map with its box, a row for each picture.
@@ -216,16 +217,19 @@ def rivals_figure(
             are signed, and drawn around zero.
         truths: the true boxes, by picture's name; a name may be missing.
         quantities: by method, what a signed map shows, for its colour bar.
+        photographs: whether each row begins with its picture.
         figure: to draw in.
     """
     methods = list(next(iter(answers.values())))
     figure = blank(figure, 0.4 + 1.8 * len(pictures))
-    axes = figure.subplots(len(pictures), 1 + len(methods), squeeze=False)
+    first = int(photographs)
+    axes = figure.subplots(len(pictures), first + len(methods), squeeze=False)
     for row, (name, picture) in zip(axes, pictures.items(), strict=True):
-        show(row[0], picture, name)
         truth = truths.get(name)
-        _draw_boxes(row[0], None, truth)
-        for panel, method in zip(row[1:], methods, strict=True):
+        if photographs:
+            show(row[0], picture, name)
+            _draw_boxes(row[0], None, truth)
+        for panel, method in zip(row[first:], methods, strict=True):
             per_patch, box = answers[name][method]
             title = method if truth is None else f"{method}\nIoU {box_iou(box, truth):.2f}"
             if np.issubdtype(per_patch.dtype, np.integer):
@@ -233,7 +237,7 @@ def rivals_figure(
             else:
                 _show_signed(figure, panel, per_patch, picture, title, (quantities or {}).get(method, ""))
             _draw_boxes(panel, box, truth)
-    _legend(figure, axes[0, 1])
+    _legend(figure, axes[0, first])
     return figure
 
 
@@ -299,7 +303,7 @@ def localization_figure(
         figure: to draw in.
     """
     figure = blank(figure, 3.0)
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.5))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.8))
     verdict = "no true box"
     if truth is not None:
         iou = box_iou(box, truth)
