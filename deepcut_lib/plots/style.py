@@ -33,6 +33,9 @@ ON_WHITE = np.vstack([PALETTE[:9], (130, 70, 20)]) / 255
 TRUE, FOUND = BLUE, ORANGE
 """Of lines round what is true (blue) and round what was found (orange): boxes and masks."""
 
+TRUE_BOX, FOUND_BOX = (75 / 255, 0, 130 / 255), (230 / 255, 0, 230 / 255)
+"""The same of boxes over clusters: indigo and magenta, which no cluster has."""
+
 MARKERS = "osD^v"
 """Of series in diagrams, each with the palette's colour of its place."""
 

@@ -9,21 +9,27 @@ import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
+from scipy.linalg import eigh
+from sklearn.metrics import adjusted_rand_score
 
 from deepcut_lib import PatchFeatures, load_backbone
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.baselines import tokencut
+from deepcut_lib.baselines.spectral import spectral
 from deepcut_lib.features import normalize
 from deepcut_lib.foreground import (
     background_clusters,
+    best_union,
     border_share,
     corner_rule,
     foreground_box,
     paper_rule,
     touched_edges,
 )
+from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.common.verdict import Verdict
 from deepcut_lib.lessons.localization import checks
 from deepcut_lib.lessons.localization import explorer as widgets
 from deepcut_lib.lessons.localization import figures as plots
@@ -99,6 +105,32 @@ def test_the_eigenvector_is_tokencut_s(lesson: dict[str, Any], generator: torch.
     for tau in (0.2, 0.5):
         expected = tokencut(features, tau).eigenvector
         np.testing.assert_allclose(lesson["second_eigenvector"](features, tau), expected, atol=1e-9)
+
+
+def test_spectral_clusters_are_the_library_s(lesson: dict[str, Any], generator: torch.Generator) -> None:
+    for n_clusters in (2, 3):
+        graph = ncut_graph(torch.rand(40, 5, generator=generator))
+        vectors = lesson["first_eigenvectors"](graph.affinity.double().numpy(), 3)
+        found = lesson["spectral_labels"](vectors, n_clusters, 0)
+        assert adjusted_rand_score(found, spectral(graph, n_clusters)) == 1
+
+
+def test_unions_by_loops_are_the_library_s(lesson: dict[str, Any], generator: torch.Generator) -> None:
+    rng = np.random.default_rng(4)
+    tried = 0
+    for n_clusters in (3, 4, 5):
+        for _ in range(6):
+            labels = np.zeros((8, 9), int)
+            labels[1:-1, 1:-1] = rng.integers(0, n_clusters, (6, 7))
+            labels[0, :3] = n_clusters - 1
+            graph = ncut_graph(torch.rand(72, 4, generator=generator))
+            scores = lesson["union_scores"](labels, graph.affinity.numpy())
+            union = min(scores, key=scores.get)
+            background, score = best_union(labels, graph)
+            assert np.array_equal(np.flatnonzero(~background), union)
+            assert score == pytest.approx(scores[union], abs=1e-4)
+            tried += len(scores) > 1
+    assert tried
 
 
 def test_the_middle_box_has_half_of_each_side(lesson: dict[str, Any]) -> None:
@@ -363,3 +395,99 @@ def test_a_map_that_is_all_background() -> None:
     assert "both 0 and 1" in checks.check_all_background(np.zeros((6, 6))).message
     assert "0 and 1 only" in checks.check_all_background(arms * 2).message
     assert "shape" in checks.check_all_background(arms[:5]).message
+
+
+def cut_by_eigenvector(
+    values: np.ndarray, grid: tuple[int, int], *, cosine: bool = True, sign: float = 0, part: bool = True
+) -> np.ndarray:
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True) if cosine else values
+    affinity = np.where(unit @ unit.T > 0.2, 1.0, 1e-5)
+    degrees = np.diag(affinity.sum(axis=1))
+    vector = eigh(degrees - affinity, degrees)[1][:, 1]
+    seed = np.abs(vector).argmax()
+    vector = vector * (sign or np.sign(vector[seed] - vector.mean()))
+    side = (vector > vector.mean()).reshape(grid)
+    parts, _ = ndimage.label(side)
+    return parts == parts.ravel()[seed] if part else side
+
+
+def test_tokencut() -> None:
+    assert checks.check_tokencut(cut_by_eigenvector)
+    assert checks.check_tokencut(lambda values, grid: cut_by_eigenvector(values, grid).astype(int).tolist())
+    for mistake, words in [
+        ({"cosine": False}, "length one"),
+        ({"part": False}, "hangs together"),
+        ({"sign": 1, "part": False}, "turn v round"),
+        ({"sign": -1, "part": False}, "turn v round"),
+    ]:
+        verdict = checks.check_tokencut(lambda values, grid, m=mistake: cut_by_eigenvector(values, grid, **m))
+        assert words in verdict.message
+        assert not verdict
+    assert "shape" in checks.check_tokencut(lambda values, grid: np.zeros(len(values))).message
+    assert "True and False" in checks.check_tokencut(lambda values, grid: np.full(grid, 0.3)).message
+
+
+@pytest.mark.parametrize("made", checks.OBJECTS.values(), ids=checks.OBJECTS)
+def test_tokencut_s_pictures_leave_no_doubt(made: tuple[list[str], int, float]) -> None:
+    cut = tokencut(checks.made_features(*made))
+    size = np.sort(np.abs(cut.eigenvector).ravel())
+    assert size[-1] - size[-2] > 0.01 * size[-1]
+    assert np.abs(cut.eigenvector - cut.eigenvector.mean()).min() > 0.01 * size[-1]
+
+
+CHECKS = {name: check for name, check in vars(checks).items() if name.startswith("check_")}
+
+
+def mutating(*arguments: Any) -> Any:
+    for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            argument[:] = 0
+        elif isinstance(argument, list):
+            argument.clear()
+    return 0.5
+
+
+ODD = {
+    "none": None,
+    "ellipsis": ...,
+    "words": "a box",
+    "a number": 7,
+    "nan": float("nan"),
+    "a huge number": [10**400] * 3,
+    "an empty list": [],
+    "a ragged list": [[1, 2], [3]],
+    "words in a list": ["a", "b", "c"],
+    "a dictionary": {"a": 1},
+    "complex numbers": np.full(3, 1j),
+    "objects": np.array([None, object(), "a"]),
+    "a sparse tensor": torch.eye(6).to_sparse(),
+    "half precision": torch.ones(6, 6, dtype=torch.bfloat16),
+    "a class": dict,
+}
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_whatever_is_handed_in_or_returned_gets_a_verdict(
+    check: Callable[[Any], Verdict], odd: object
+) -> None:
+    for answer in (odd, lambda *arguments: odd, lambda: odd):
+        verdict = check(answer)
+        assert isinstance(verdict, Verdict)
+        assert not verdict
+        assert len(verdict.message) > 10
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_functions_that_fail_or_spoil_their_input_get_a_verdict(check: Callable[[Any], Verdict]) -> None:
+    def failing(*arguments: Any) -> Any:
+        raise KeyError
+
+    def recurring(*arguments: Any) -> Any:
+        return recurring(*arguments)
+
+    for answer in (failing, recurring, mutating):
+        verdict = check(answer)
+        assert isinstance(verdict, Verdict)
+        assert not verdict
+    assert check(mutating) == check(mutating)

@@ -81,8 +81,11 @@ def as_array(value: Any, shape: tuple[int, ...], what: str = "The result") -> np
         raise NotYetError(f"{what} is still missing: put it in place of {value!r}.")
     try:
         plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-        array = np.asarray(plain, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(plain)
+        if array.dtype.kind not in "biufO":  # words and complex numbers would be cast
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
         raise NotYetError(f"{what} must be numbers, not {type(value).__name__}.") from None
     if array.shape != shape:
         raise NotYetError(f"{what} has shape {array.shape}; it should be {shape}.")

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
+from deepcut_lib.baselines import tokencut
+from deepcut_lib.features import PatchFeatures
 from deepcut_lib.foreground import background_clusters, border_share, foreground_box, touched_edges
 from deepcut_lib.lessons.common.verdict import NotYetError, agree, as_array, call, exercise
 from deepcut_lib.metrics import Box, box_iou, corloc
@@ -203,4 +206,69 @@ def check_all_background(answer: Any) -> str:
     return (
         f"The clusters lie on {edges[0]} and {edges[1]} edges, so the paper's rule leaves nothing; the "
         f"library keeps cluster 1, as it holds less of the border: {share[1]:.0%} against {share[0]:.0%}."
+    )
+
+
+OBJECTS = {
+    "an object in the middle": (["0000000", "0011100", "0011100", "0011100", "0000000", "0000000"], 13, 0.25),
+    "the same, other features": (["0000000", "0011100", "0011100", "0011100", "0000000", "0000000"], 6, 0.35),
+    "two objects of one kind": (
+        ["00000000", "01110000", "01110000", "00000110", "00000110", "00000000"],
+        13,
+        0.35,
+    ),
+    "an object in a corner": (["110000", "110000", "110000", "000000", "000000"], 36, 0.35),
+    "features of very different length": (["110000", "110000", "110000", "000000", "000000"], 8, 0.35),
+}
+"""For TokenCut: a map of two kinds of patches, the seed of their features, and how far these stray.
+
+Seed and threshold are clear in each; the eigenvector comes with either sign."""
+
+
+def made_features(rows: list[str], seed: int, noise: float) -> PatchFeatures:
+    """Features of patches of two kinds, of different length, on a grid of `rows`."""
+    kinds = np.array([[int(cell) for cell in row] for row in rows])
+    rng = np.random.default_rng(seed)
+    values = np.eye(6)[kinds.ravel()] + noise * rng.standard_normal((kinds.size, 6))
+    values *= rng.uniform(0.5, 2, (kinds.size, 1))
+    height, width = kinds.shape
+    return PatchFeatures(
+        torch.from_numpy(values).float(), (height, width), None, (10 * height, 10 * width), "made"
+    )
+
+
+@exercise
+def check_tokencut(function: Callable[[np.ndarray, tuple[int, int]], np.ndarray]) -> str:
+    """TokenCut's foreground, from features."""
+    for name, made in OBJECTS.items():
+        features = made_features(*made)
+        expected = tokencut(features)
+        side = expected.eigenvector > expected.eigenvector.mean()
+        given = call(function, features.values.double().numpy(), features.grid)
+        values = as_array(given, features.grid, f"The foreground for {name}")
+        if not np.isin(values, (0, 1)).all():
+            raise NotYetError("Give a map of True and False: which patches are foreground.")
+        found = values > 0.5
+        off = int((found != expected.foreground).sum())
+        if not off:
+            continue
+        message = f"For {name}, {off} of {found.size} patches are not as in the library. "
+        if "length" in name:
+            raise NotYetError(message + "Cosines are products of vectors of length one.")
+        if not found.ravel()[expected.seed]:
+            raise NotYetError(
+                message
+                + "Your foreground lacks the seed, the patch with the largest |v|: where v is below its mean "
+                "there, turn v round."
+            )
+        if np.array_equal(found, side):
+            raise NotYetError(
+                message + "Of the seed's side, only the part that hangs together with the seed."
+            )
+        raise NotYetError(
+            message + "Is the weak weight 0.00001, the threshold of v its mean, v the second one?"
+        )
+    return (
+        "Five sets of features agree with the library: eigenvectors of either sign, a second object that "
+        "does not hang together with the seed, vectors of different length."
     )

@@ -1,6 +1,6 @@
 """Figures of lesson 4: clusters and the picture's edges, boxes, their overlap, and a rival's eigenvector.
 
-Boxes that were found are solid and orange, true ones dashed and blue.
+Boxes that were found are solid and magenta, true ones dashed and indigo: colours that no cluster has.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from PIL.Image import Image
 from deepcut_lib.foreground import border_share, touched_edges
 from deepcut_lib.metrics import Box, box_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
-from deepcut_lib.plots.style import BLUE, COLOURS, FOUND, GREEN, PALETTE, SIGNED, TRUE
+from deepcut_lib.plots.style import BLUE, COLOURS, FOUND_BOX, GREEN, PALETTE, SIGNED, TRUE_BOX
 from deepcut_lib.segmentation import Segmentation
 
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -30,7 +30,7 @@ def question_figure(picture: Image, labels: np.ndarray, *, figure: Figure | None
         labels: h×w clusters.
         figure: to draw in.
     """
-    figure = blank(figure, 2.1, 6.2)
+    figure = blank(figure, 1.9, 5.6)
     left, right = figure.subplots(1, 2)
     show(left, picture, "the picture")
     _show_labels(right, labels, picture, "its clusters: which is the object?")
@@ -118,7 +118,8 @@ def boxes_figure(
     """
     rows = -(-len(pictures) // columns)
     tallest = max(picture.height / picture.width for picture in pictures.values())
-    figure = blank(figure, 0.4 + rows * (0.4 + tallest * (WIDTH / columns - 0.1)))
+    width = 0.75 * WIDTH
+    figure = blank(figure, 0.4 + rows * (0.4 + tallest * (width / columns - 0.1)), width)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for empty in axes[len(pictures) :]:
         empty.set_axis_off()
@@ -203,7 +204,9 @@ def rivals_figure(
     pictures: Mapping[str, Image],
     answers: Mapping[str, Mapping[str, tuple[np.ndarray, Box]]],
     truths: Mapping[str, Box],
+    quantities: Mapping[str, str] | None = None,
     *,
+    photographs: bool = True,
     figure: Figure | None = None,
 ) -> Figure:
     """Several methods on the same pictures: each one's map with its box, a row for each picture.
@@ -212,24 +215,29 @@ def rivals_figure(
         pictures: by name.
         answers: for each picture's name, by method: an h×w map and a box. Whole numbers are clusters; others
             are signed, and drawn around zero.
-        truths: the true boxes, by picture's name.
+        truths: the true boxes, by picture's name; a name may be missing.
+        quantities: by method, what a signed map shows, for its colour bar.
+        photographs: whether each row begins with its picture.
         figure: to draw in.
     """
     methods = list(next(iter(answers.values())))
     figure = blank(figure, 0.4 + 1.8 * len(pictures))
-    axes = figure.subplots(len(pictures), 1 + len(methods), squeeze=False)
+    first = int(photographs)
+    axes = figure.subplots(len(pictures), first + len(methods), squeeze=False)
     for row, (name, picture) in zip(axes, pictures.items(), strict=True):
-        show(row[0], picture, name)
-        _draw_boxes(row[0], None, truths[name])
-        for panel, method in zip(row[1:], methods, strict=True):
+        truth = truths.get(name)
+        if photographs:
+            show(row[0], picture, name)
+            _draw_boxes(row[0], None, truth)
+        for panel, method in zip(row[first:], methods, strict=True):
             per_patch, box = answers[name][method]
-            title = f"{method}\nIoU {box_iou(box, truths[name]):.2f}"
+            title = method if truth is None else f"{method}\nIoU {box_iou(box, truth):.2f}"
             if np.issubdtype(per_patch.dtype, np.integer):
                 _show_labels(panel, per_patch, picture, title)
             else:
-                _show_signed(figure, panel, per_patch, picture, title)
-            _draw_boxes(panel, box, truths[name])
-    _legend(figure, axes[0, 1])
+                _show_signed(figure, panel, per_patch, picture, title, (quantities or {}).get(method, ""))
+            _draw_boxes(panel, box, truth)
+    _legend(figure, axes[0, first])
     return figure
 
 
@@ -295,7 +303,7 @@ def localization_figure(
         figure: to draw in.
     """
     figure = blank(figure, 3.0)
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.5))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.8))
     verdict = "no true box"
     if truth is not None:
         iou = box_iou(box, truth)
@@ -352,11 +360,13 @@ def _show_labels(axes: Axes, labels: np.ndarray, picture: Image, title: str) -> 
     show(axes, PALETTE[labels % len(PALETTE)], title, extent=_extent(picture), interpolation="nearest")
 
 
-def _show_signed(figure: Figure, axes: Axes, values: np.ndarray, picture: Image, title: str) -> None:
+def _show_signed(
+    figure: Figure, axes: Axes, values: np.ndarray, picture: Image, title: str, quantity: str
+) -> None:
     top = float(np.abs(values).max()) or 1.0
     show(axes, values, title, cmap=SIGNED.cmap, vmin=-top, vmax=top, extent=_extent(picture))
     bar = figure.colorbar(axes.images[0], ax=axes, fraction=0.05, ticks=[-top, 0, top], format="%.3g")
-    bar.set_label("v − its mean", fontsize=10)
+    bar.set_label(quantity, fontsize=10)
 
 
 def _show_cells(axes: Axes, labels: np.ndarray, kept: np.ndarray) -> None:
@@ -378,7 +388,10 @@ def _show_cells(axes: Axes, labels: np.ndarray, kept: np.ndarray) -> None:
 
 
 def _draw_boxes(axes: Axes, box: Box | None, truth: Box | None) -> None:
-    for corners, colour, line, name in ((truth, TRUE, "--", "true box"), (box, FOUND, "-", "found box")):
+    for corners, colour, line, name in (
+        (truth, TRUE_BOX, "--", "true box"),
+        (box, FOUND_BOX, "-", "found box"),
+    ):
         if corners is None:
             continue
         x1, y1, x2, y2 = corners
