@@ -77,7 +77,7 @@ def as_array(value: Any, shape: tuple[int, ...], what: str = "The result") -> np
     try:
         plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
         array = np.asarray(plain, dtype=np.float64)
-    except (TypeError, ValueError):
+    except Exception:  # whatever an odd object raises
         raise NotYetError(f"{what} must be numbers, not {type(value).__name__}.") from None
     if array.shape != shape:
         raise NotYetError(f"{what} has shape {array.shape}; it should be {shape}.")
