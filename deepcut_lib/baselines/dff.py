@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from deepcut_lib.features import PatchFeatures
 
@@ -56,8 +57,9 @@ def dff(features: Sequence[PatchFeatures], n_factors: int, *, random_state: int 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """So many updates and no more is the method: nothing to warn of."""
-    with warnings.catch_warnings():
+    """So many updates and no more is the method: nothing to warn of; in a single thread."""
+    # so thin are the products that threads wait for one another longer than they work
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backend_bases import MouseEvent
+from sklearn.metrics import adjusted_rand_score, cohen_kappa_score, normalized_mutual_info_score
 from torch import Tensor
 
 from deepcut_lib import DeepCut, load_backbone
@@ -18,13 +19,16 @@ from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.parts import checks
 from deepcut_lib.lessons.parts.explorer import explore_parts
 from deepcut_lib.lessons.parts.figures import (
+    OPACITY,
     agreement_figure,
     coloured,
     keypoints_figure,
     modes_figure,
+    named_alike,
     parts_figure,
     parts_view,
 )
+from deepcut_lib.network import NAMES
 from deepcut_lib.parts import Parts, chance_level, find_parts, label_agreement, label_rows
 from deepcut_lib.plots.style import PALETTE
 from deepcut_lib.segmentation import cut
@@ -114,6 +118,48 @@ def test_points_are_counted_where_they_lie(lesson: dict[str, Any], monkeypatch: 
     assert scores.nmi == pytest.approx(1)
 
 
+def test_scores_by_hand_are_scikit_learns(lesson: dict[str, Any]) -> None:
+    generator = np.random.default_rng(3)
+    for shape in ((2, 2), (3, 5), (4, 2)):
+        table = generator.integers(0, 7, shape)
+        names, parts = np.nonzero(table)
+        names, parts = (np.repeat(places, table[table > 0]) for places in (names, parts))
+        assert lesson["nmi"](table) == pytest.approx(normalized_mutual_info_score(names, parts))
+        assert lesson["ari"](table) == pytest.approx(adjusted_rand_score(names, parts))
+    assert lesson["nmi"](np.diag([3, 2, 4])) == pytest.approx(1)
+    assert lesson["ari"](np.diag([3, 2, 4])) == pytest.approx(1)
+
+
+def test_rivals_cut_the_heap_of_all_pictures(
+    lesson: dict[str, Any], monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    centres = 5 * torch.eye(3)
+    kinds = [torch.tensor([0, 1, 2, 1]), torch.tensor([2, 0, 0]), torch.tensor([1, 2, 0, 0, 1])]
+    rows = [centres[kind] + 0.1 * torch.rand(len(kind), 3, generator=generator) for kind in kinds]
+    for name in ("by_kmeans", "by_dff"):
+        cut = lesson[name]
+        monkeypatch.setitem(cut.__globals__, "k", 3)
+        monkeypatch.setitem(cut.__globals__, "ends", np.array([4, 7]))
+        monkeypatch.setitem(cut.__globals__, "features", [some_parts(i).features for i in range(3)])
+        labels = cut(rows, 0)
+        assert [len(of_picture) for of_picture in labels] == [4, 3, 5]
+        assert adjusted_rand_score(torch.cat(kinds).numpy(), np.concatenate(labels)) == 1
+
+
+def test_agreement_by_bird_is_that_of_its_pairs(
+    lesson: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [some_parts(seed) for seed in range(3)]
+    judged = [some_parts(seed + 9).features for seed in range(3)]
+    monkeypatch.setitem(lesson["by_bird"].__globals__, "judged", judged)
+    first, second, third = (
+        label_agreement([parts[i], parts[j]], [judged[i], judged[j]]).as_named
+        for i, j in ((0, 1), (0, 2), (1, 2))
+    )
+    expected = np.array([first + second, first + third, second + third]) / 2
+    np.testing.assert_allclose(lesson["by_bird"](parts), expected)
+
+
 def test_bands_are_equal_and_go_down(lesson: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     bands = lesson["bands"]
     monkeypatch.setitem(bands.__globals__, "k", 4)
@@ -130,7 +176,7 @@ def test_the_tiny_network_and_picture_are_those_of_the_exercise(lesson: dict[str
 # ----------------------------------------------------------------------------------------------- figures
 
 
-def test_parts_are_coloured_and_the_rest_is_grey(photograph: np.ndarray) -> None:
+def test_pictures_are_seen_through_outlined_parts(photograph: np.ndarray) -> None:
     picture = load_image(photograph)
     height, width = picture.height, picture.width
     features = PatchFeatures(torch.zeros(4, 1), (2, 2), None, (height, width), "made by hand")
@@ -139,8 +185,21 @@ def test_parts_are_coloured_and_the_rest_is_grey(photograph: np.ndarray) -> None
     assert corner.std() == 0
     h, w = shown.shape[:2]
     for place, label in (((h // 4, w // 4), 1), ((3 * h // 4, 3 * w // 4), 2)):
-        colour = shown[place] - 0.7 * PALETTE[label - 1]
+        colour = shown[place] - OPACITY * PALETTE[label - 1]
         assert np.ptp(colour) < 1.01  # what is left is grey
+    np.testing.assert_array_equal(shown[h // 4, w // 2 - 1], PALETTE[0])
+    assert shown[h // 4, w // 2].std() == 0  # the outline lies inside
+
+
+def test_parts_are_numbered_as_the_reference_numbers_them() -> None:
+    reference = [some_parts(seed, k=4) for seed in range(3)]
+    swapped = [replace(one, labels=np.array([0, 3, 1, 4, 2])[one.labels]) for one in reference]
+    for given, wanted in zip(named_alike(swapped, reference), reference, strict=True):
+        np.testing.assert_array_equal(given.labels, wanted.labels)
+    one_part = [replace(one, labels=np.where(one.labels > 0, 2, 0)) for one in reference]
+    labels = np.concatenate([one.labels.ravel() for one in named_alike(one_part, reference)])
+    all_labels = np.concatenate([one.labels.ravel() for one in reference])
+    assert set(labels) == {0, int(np.bincount(all_labels)[1:].argmax()) + 1}
 
 
 def test_figures_have_a_panel_for_each(photograph: np.ndarray) -> None:
@@ -154,6 +213,9 @@ def test_figures_have_a_panel_for_each(photograph: np.ndarray) -> None:
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["part 1", "part 2", "part 3", "head", "tail", "foot"]
     assert len(figure.axes[0].lines) == 1
+    figure = parts_figure([picture] * 3, [one] * 3, list("abc"), columns=2, originals=True)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "", "", "c", "", "", ""]
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 1, 0, 1, 0]
     figure = modes_figure([picture] * 2, {"joint": [one] * 2, "other": [one] * 2}, ["x", "y"])
     assert len(figure.axes) == 6
     figure = keypoints_figure({"joint": np.array([[0, 3], [2, 1], [0, 0]])})
@@ -344,3 +406,65 @@ def test_turned_weights() -> None:
         },
         "leave gcn_bias",
     )
+
+
+class Odd:
+    """An answer that cannot be turned into an array."""
+
+    def __array__(self, *given: Any, **options: Any) -> np.ndarray:
+        raise RuntimeError("no array")
+
+
+ODD: list[Any] = [
+    *(None, ..., "", "abc", b"x", [], {}, [[]], [1, "a"], [[1, 2], [3]], 0, 1.5, True, 1j, 10**400),
+    *(np.nan, [np.nan] * 3, [[np.nan, 0], [0, np.nan]], np.zeros(0), np.zeros((0, 2)), np.eye(3), [1.5] * 6),
+    *(torch.zeros(0), torch.eye(2, requires_grad=True) * 2, torch.eye(2).to_sparse(), Odd(), int, iter([1])),
+    *({"gcn_weight": 1}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, "a"), dict.fromkeys(NAMES, np.nan)),
+    *(dict.fromkeys(NAMES, Odd()), dict.fromkeys(NAMES, torch.eye(2) * 1j)),
+]
+
+
+def fails(*given: Any) -> Any:
+    raise KeyError("a mistake")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.check_renamings,
+        checks.check_rotation,
+        checks.check_rename,
+        checks.check_above_chance,
+        checks.check_turned_weights,
+    ],
+)
+def test_whatever_is_given_there_is_a_verdict(check: Callable[[Any], Any]) -> None:
+    for answer in ODD:
+        for given in (answer, lambda *_, answer=answer: answer):
+            verdict = check(given)
+            assert not verdict, answer
+            assert len(verdict.message) > 20
+    assert not check(fails)
+
+
+def test_a_function_may_break_at_any_call() -> None:
+    def kappa(first: np.ndarray, second: np.ndarray) -> float:
+        return float(cohen_kappa_score(first, second)) if len({*first, *second}) > 1 else 0.0
+
+    def only_where_labels_differ(collapsed: Any) -> Callable[..., Any]:
+        return lambda a, b: kappa(a, b) if len({*a, *b}) > 1 else collapsed
+
+    assert checks.check_above_chance(kappa)
+    for collapsed in ("a", [], [0, 0], np.nan, np.inf, 1, Odd(), torch.zeros(0)):
+        says(checks.check_above_chance, only_where_labels_differ(collapsed), "Return 0")
+    says(checks.check_above_chance, only_where_labels_differ(None), "returns None")
+
+    calls: list[int] = []
+
+    def once(weights: dict[str, Tensor], Q: Tensor) -> dict[str, Tensor]:
+        calls.append(1)
+        return {**weights, "gcn_weight": weights["gcn_weight"] @ Q} if len(calls) == 1 else fails()
+
+    says(checks.check_turned_weights, once, "KeyError")
+    for odd in ("a", None, Odd(), torch.eye(2) * 1j):
+        says(checks.check_turned_weights, lambda w, Q, odd=odd: {**w, "gcn_weight": odd}, "gcn_weight")

@@ -85,7 +85,7 @@ def as_array(value: Any, shape: tuple[int, ...], what: str = "The result") -> np
         if array.dtype.kind not in "biufO":  # words and complex numbers would be cast
             raise TypeError
         array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # whatever an odd object raises
         raise NotYetError(f"{what} must be numbers, not {type(value).__name__}.") from None
     if array.shape != shape:
         raise NotYetError(f"{what} has shape {array.shape}; it should be {shape}.")

@@ -115,11 +115,12 @@ def check_above_chance(function: Any) -> str:
         what="Your score",
     )
     one_label = np.ones(7, int)
-    collapsed = call(function, one_label, one_label)
-    if not np.isfinite(np.asarray(collapsed, float)).all() or float(collapsed) != 0:
+    collapsed = _number(call(function, one_label, one_label))
+    if collapsed != 0:
+        score = "no number" if collapsed is None else f"{collapsed:g}"
         raise NotYetError(
-            f"All patches have one label: chance is 1 too, and your score {float(collapsed):g}. Return 0 "
-            "there: such labels say nothing."
+            f"All patches have one label: chance is 1 too, and your score {score}. Return 0 there: such "
+            "labels say nothing."
         )
     agree(
         call(function, np.array([1, 1, 2, 2]), np.array([2, 2, 1, 1])), -1, what="The score of swapped labels"
@@ -143,7 +144,7 @@ def check_turned_weights(function: Any) -> str:
     given = call(function, weights, Q)
     if not isinstance(given, dict) or set(given) != set(NAMES):
         raise NotYetError("Return a dictionary of the same six tensors as the given one.")
-    tensors = {name: torch.as_tensor(given[name]).detach().float() for name in NAMES}
+    tensors = {name: _tensor(given[name], name) for name in NAMES}
     changed = [
         name
         for name in NAMES
@@ -166,7 +167,7 @@ def check_turned_weights(function: Any) -> str:
         what="S of the turned features",
     )
     original = {name: tensor.clone() for name, tensor in weights.items()}
-    function(weights, Q)
+    call(lambda: function(weights, Q))
     if any(not torch.equal(weights[name], original[name]) for name in NAMES):
         raise NotYetError(
             "Your function changes the weights that it was given. Make a new dictionary: {**weights, …}."
@@ -195,6 +196,24 @@ def _renames(function: Any, first: np.ndarray, second: np.ndarray, k: int, where
             f"{where}, {reached} of {len(first)} patches agree; another renaming reaches {best}. "
             "linear_sum_assignment takes costs: the larger the count, the smaller the cost."
         )
+
+
+def _number(value: Any) -> float | None:
+    """A single number, NaN and infinity among them, or None for anything else."""
+    try:
+        return float(np.asarray(value, dtype=np.float64))
+    except Exception:  # whatever an odd object raises
+        return None
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    try:
+        tensor = torch.as_tensor(value).detach().cpu()
+    except Exception:  # whatever an odd object raises
+        raise NotYetError(f"{name} must be a tensor of numbers, not {type(value).__name__}.") from None
+    if tensor.is_complex():
+        raise NotYetError(f"{name} holds complex numbers; it should be real.")
+    return tensor.float()
 
 
 def _assign(weights: dict[str, Tensor], features: Tensor) -> Tensor:

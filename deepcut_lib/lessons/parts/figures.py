@@ -1,6 +1,7 @@
 """Figures of lesson 6: parts in colours over grey pictures, and how far their labels agree."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from PIL import Image, ImageFilter
+from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from deepcut_lib.parts import Agreement, Parts, chance_level
@@ -20,26 +23,64 @@ POINTS = ("head", "tail", "foot")
 
 MARKS = "^so"
 
+OPACITY = 0.4
+"""Of a part's colour inside its outline: the picture stays to be seen."""
+
+
 Points = Sequence[tuple[float, float] | None]
 """Head, tail and foot of a bird, x and y in percent of the picture's sides; None where it is hidden."""
 
 
+def plain(picture: Image.Image, side: int = 200) -> Image.Image:
+    """The picture, small and in few colours without texture, as `coloured` shows it under its parts."""
+    shown = picture.convert("RGB")
+    shown.thumbnail((side, side))
+    flat = shown.filter(ImageFilter.MedianFilter(3))
+    return flat.quantize(32, dither=Image.Dither.NONE).convert("RGB")
+
+
 def coloured(picture: Image.Image, parts: Parts, side: int = 200) -> np.ndarray:
-    """A small grey picture with its parts in colours, H×W×3; part 1 has the first colour of `PALETTE`.
+    """A small grey picture seen through its parts' colours, each part with an outline in its full colour.
 
     Args:
         picture: the picture.
-        parts: its parts.
+        parts: its parts; part 1 has the first colour of `PALETTE`.
         side: the longest side of the result, in pixels.
+
+    Returns:
+        H×W×3.
     """
     shown = picture.convert("L")
     shown.thumbnail((side, side))
-    # Few tones without texture: enough to know the place by, and small to save
-    grey = 70.0 + np.asarray(shown.filter(ImageFilter.MedianFilter(5)))[..., None] // 43 * 28
+    fine, coarse = (np.asarray(shown.filter(ImageFilter.MedianFilter(width))) for width in (3, 5))
     small = Image.fromarray(parts.pixels.astype(np.int32)).resize(shown.size, Image.Resampling.NEAREST)
     labels = np.asarray(small)
+    inside = labels > 0
+    # Few tones without texture, fewest outside: enough to know the place by, and small to save
+    grey = np.where(inside, fine // 24 * 25, 70 + coarse // 43 * 28)[..., None]
+    inner = minimum_filter(labels, 5, mode="nearest") == maximum_filter(labels, 5, mode="nearest")
+    share = np.where(inside, np.where(inner, OPACITY, 1.0), 0.0)[..., None]
     colours = PALETTE[(labels - 1) % len(PALETTE)]
-    return np.where(labels[..., None] > 0, 0.7 * colours + 0.3 * grey, grey).astype(np.uint8)
+    return (share * colours + (1 - share) * grey).astype(np.uint8)
+
+
+def named_alike(parts: Sequence[Parts], reference: Sequence[Parts]) -> list[Parts]:
+    """The same parts under the numbers that agree most with the reference's: one renaming for all pictures.
+
+    For the eye: methods number their parts at random.
+    """
+    pairs = [
+        np.stack([of_picture.labels.ravel(), wanted.labels.ravel()])
+        for of_picture, wanted in zip(parts, reference, strict=True)
+    ]
+    given, wanted_labels = np.concatenate(pairs, axis=1)
+    k = int(max(given.max(), wanted_labels.max()))
+    counts = np.zeros((k + 1, k + 1), int)
+    np.add.at(counts, (given, wanted_labels), 1)
+    old, new = linear_sum_assignment(-counts[1:, 1:])
+    names = np.zeros(k + 1, int)
+    names[old + 1] = new + 1
+    return [replace(of_picture, labels=names[of_picture.labels]) for of_picture in parts]
 
 
 def parts_figure(
@@ -49,6 +90,7 @@ def parts_figure(
     *,
     columns: int = 4,
     points: Sequence[Points] | None = None,
+    originals: bool = False,
     figure: Figure | None = None,
 ) -> Figure:
     """Pictures in rows, each with its parts.
@@ -59,16 +101,22 @@ def parts_figure(
         titles: of each.
         columns: pictures in a row.
         points: of each picture the marks to be set, or None for none.
+        originals: whether each row of parts stands below a row of the plain pictures.
         figure: to draw in.
     """
-    rows = -(-len(pictures) // columns)
+    rows = -(-len(pictures) // columns) * (1 + originals)
     tallest = max(picture.height / picture.width for picture in pictures)
     figure = blank(figure, 0.4 + rows * (0.3 + WIDTH / columns * min(tallest, 0.9)))
     places = figure.subplots(rows, columns, squeeze=False)
-    for empty in places.flat[len(pictures) :]:
+    for empty in places.flat:
         empty.set_axis_off()
-    for index, (axes, picture, title) in enumerate(zip(places.flat, pictures, titles, strict=False)):
-        show(axes, coloured(picture, parts[index]), title)
+    for index, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        row, column = divmod(index, columns)
+        if originals:
+            show(places[2 * row, column], plain(picture), title, interpolation="nearest")
+            row, title = 2 * row + 1, ""
+        axes = places[row, column]
+        show(axes, coloured(picture, parts[index]), title, interpolation="nearest")
         if points is not None:
             _mark(axes, points[index])
     handles = _legend(parts)
@@ -101,13 +149,11 @@ def modes_figure(
     figure = blank(figure, 0.7 + WIDTH / columns * sum(tallest))
     axes = figure.subplots(len(pictures), columns, squeeze=False, height_ratios=tallest)
     for row, picture, name in zip(axes, pictures, names, strict=True):
-        shown = picture.filter(ImageFilter.MedianFilter(5))
-        shown.thumbnail((200, 200))
-        show(row[0], shown)
+        show(row[0], plain(picture), interpolation="nearest")
         row[0].set_ylabel(name, fontsize=11)
     for column, (title, of_column) in enumerate(parts.items(), start=1):
         for place, picture, of_picture in zip(axes[:, column], pictures, of_column, strict=True):
-            show(place, coloured(picture, of_picture))
+            show(place, coloured(picture, of_picture), interpolation="nearest")
         axes[0, column].set_title(title, fontsize=11)
     axes[0, 0].set_title("picture", fontsize=11)
     handles = _legend([of_picture for of_column in parts.values() for of_picture in of_column])
@@ -253,7 +299,7 @@ def parts_view(
         row, column = divmod(index, 2)
         place = (left + column * (width + 0.005), bottom + (2 - row) * (height + 0.01), width, height)
         small = figure.add_axes(place, label=name)
-        show(small, coloured(picture, of_picture))
+        show(small, coloured(picture, of_picture), interpolation="nearest")
         small.set_aspect("equal", adjustable="datalim")  # the whole place is the picture's, for clicks
         for spine in small.spines.values():
             spine.set(edgecolor="black" if index == chosen else "white", linewidth=3)
