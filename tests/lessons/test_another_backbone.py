@@ -1,4 +1,4 @@
-"""Every lesson runs from top to bottom with a ViT in DINO's layout, by the published recipe."""
+"""Lessons run from top to bottom with a ViT in DINO's layout, by the published recipe."""
 
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from nbformat.v4 import new_code_cell
 
 from tests.conftest import ROOT
 from tests.test_notebooks import LESSONS
+
+WRITTEN_FOR_ANY = [path for path in LESSONS if path.stem != "01_features"]
+"""Lesson 1 loads its backbones by their names, to compare them: a stand-in has none."""
 
 STAND_IN = """
 import torch
@@ -35,9 +38,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.mark.xfail(reason="not every lesson is written for it yet", strict=False)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WRITTEN_FOR_ANY, ids=lambda path: path.stem)
 def test_a_lesson_runs_with_another_backbone(path: Path, weights: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, new_code_cell(STAND_IN.format(file=str(weights))))

@@ -82,9 +82,11 @@ def as_array(value: Any, shape: tuple[int, ...], what: str = "The result") -> np
     try:
         plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
         array = np.asarray(plain)
-        if array.dtype.kind not in "biufO":  # words and complex numbers would be cast
+        if array.dtype.kind == "c":  # it would be cast
             raise TypeError
         array = array.astype(np.float64)
+    except OverflowError:
+        raise NotYetError(f"{what} holds a number too large to reckon with.") from None
     except Exception:  # whatever an odd object raises
         raise NotYetError(f"{what} must be numbers, not {type(value).__name__}.") from None
     if array.shape != shape:

@@ -54,5 +54,5 @@ def test_a_verdict_is_given_on_anything(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert "still running" in check(for_ever).message
     assert "SystemExit" in check(leave).message
-    assert "OverflowError" in check(lambda: 10**400).message
+    assert "too large" in check(lambda: 10**400).message
     assert check(lambda: 3)
