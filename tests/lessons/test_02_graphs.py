@@ -316,9 +316,10 @@ def test_a_drawn_mask_is_scored_as_the_library_scores_it(photograph: np.ndarray,
     labels = (torch.arange(h * w) < h // 2 * w).long()
     expected = normalized_cut(ncut_graph(values), labels)
     assert f"N-cut {expected:.3f}" in explorer.figure.axes[0].get_xlabel()
-    whole = widgets.scores(values, np.ones(h * w, bool), 3.0)
+    signed = cc_graph(values, 3.0)
+    whole = widgets.scores(ncut_graph(values), signed, np.ones(h * w, bool))
     assert np.isnan(whole.ncut)
-    assert whole.cc == pytest.approx(-float(cc_graph(values, 3.0).affinity.sum()) / (h * w) ** 2, rel=1e-4)
+    assert whole.cc == pytest.approx(-float(signed.affinity.sum()) / (h * w) ** 2, rel=1e-4)
 
 
 def test_a_pen_draws_and_erases_on_its_own_picture_alone(photograph: np.ndarray, tmp_path: Path) -> None:
@@ -328,19 +329,20 @@ def test_a_pen_draws_and_erases_on_its_own_picture_alone(photograph: np.ndarray,
     canvas = explorer.figure.canvas
 
     def stroke(panel: int) -> None:
-        canvas.draw()
-        axes = explorer.figure.axes[panel]
         for kind, x in (
-            ("button_press_event", 30),
-            ("motion_notify_event", 60),
-            ("button_release_event", 60),
+            ("button_press_event", 10),
+            ("motion_notify_event", 118),
+            ("button_release_event", 118),
         ):
-            at = axes.transData.transform((x, 40))
+            canvas.draw()
+            at = explorer.figure.axes[panel].transData.transform((x, 40))
             canvas.callbacks.process(kind, MouseEvent(kind, canvas, *at, button=1))
 
     stroke(0)
     drawn = explorer.values["drawn"]["a"]
-    assert len(drawn) >= 4
+    columns = {column for _, column in drawn}
+    assert columns == set(range(min(columns), max(columns) + 1))  # nothing is jumped over
+    assert len(columns) > 20
     stroke(1)  # the graph's own cut is not drawn on
     assert explorer.values["drawn"] == {"a": drawn}
     explorer.set(picture="b")
@@ -350,13 +352,13 @@ def test_a_pen_draws_and_erases_on_its_own_picture_alone(photograph: np.ndarray,
     assert explorer.values["drawn"] == {"a": drawn, "b": frozenset()}
 
 
-def test_the_graph_s_own_cut_is_no_worse_than_its_signs(photograph: np.ndarray) -> None:
+def test_the_graph_s_own_cut_is_at_the_best_threshold(photograph: np.ndarray) -> None:
     backbone = load_backbone("pixels")
     values = backbone.recipe.prepare(backbone(photograph).values)
-    vector = fiedler_vector(ncut_graph(values).affinity)[1]
-    best = widgets.best_split(values, vector)
-    costs = [
-        normalized_cut(ncut_graph(values), torch.from_numpy(side.astype(np.int64)))
-        for side in (best, vector > np.quantile(vector, 0.5))
-    ]
-    assert costs[0] <= costs[1] + 0.02
+    graph = ncut_graph(values)
+    vector = fiedler_vector(graph.affinity)[1]
+    best = widgets.best_split(graph)
+    for third in (11, 22):  # two of the thresholds that are tried
+        side = vector > np.quantile(vector, third / 33)
+        costs = [normalized_cut(graph, torch.from_numpy(one.astype(np.int64))) for one in (best, side)]
+        assert costs[0] <= costs[1]

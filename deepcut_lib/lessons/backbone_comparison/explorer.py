@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from ipywidgets import Checkbox, Dropdown, IntSlider, IntText, SelectionSlider
+from ipywidgets import Checkbox, Dropdown, IntSlider, IntText
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch.nn import functional
@@ -14,15 +14,12 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
 from deepcut_lib.lessons.backbone_comparison.figures import two_backbones
-from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, alpha_slider, sized
 from deepcut_lib.lessons.common.figures import Place, percent_at, percent_beside
 from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.metrics import box_of
 from deepcut_lib.recipe import CENTRED_RECIPE, Recipe
 from deepcut_lib.segmentation import Segmentation, cut
-
-ALPHAS = (1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
-"""Values of α to choose from."""
 
 LENGTH = 8.0
 """Of every patch's vector, centred or not: the length of `normalize`."""
@@ -128,12 +125,7 @@ def explore_backbones(
             True, description="centred", indent=False, **sized(90, "Subtract the picture's mean feature")
         ),
         "n_clusters": IntSlider(recipe.n_clusters, 1, 10, description="K (N-cut)", **sized(230)),
-        "alpha": SelectionSlider(
-            options=ALPHAS,
-            value=3.0,
-            description="α (CC)",
-            **sized(230, "A larger one means fewer clusters (Eq. 7)"),
-        ),
+        "alpha": alpha_slider(230, "α (CC)"),
         "down": IntText(round(100 * place[0]), description="down %", **sized(120)),
         "across": IntText(round(100 * place[1]), description="across %", **sized(130)),
     }

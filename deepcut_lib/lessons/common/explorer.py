@@ -30,9 +30,13 @@ from deepcut_lib.lessons.common.pictures import Pictures, sendable
 from deepcut_lib.plots.figure import WIDTH
 
 Click = Callable[[Axes, float, float], Mapping[str, Any]]
+Drag = Callable[[Axes, tuple[float, float], tuple[float, float]], Mapping[str, Any]]
 Arrow = Callable[[int, int], Mapping[str, Any]]
 Take = Callable[[str, bytes], Mapping[str, Any]]
 Save = Callable[[], tuple[str, bytes]]
+
+ALPHAS = (1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
+"""Values of α to choose from."""
 
 _ARROWS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 
@@ -46,6 +50,12 @@ def sized(width: int, tip: str | None = None) -> dict[str, Any]:
     """
     options = {"style": {"description_width": "initial"}, "layout": Layout(width=f"{width}px")}
     return options if tip is None else {**options, "tooltip": tip}
+
+
+def alpha_slider(width: int, description: str = "α") -> SelectionSlider:
+    """α of Eq. 7, from many clusters to few, so many pixels wide."""
+    tip = "Of CC alone: a larger one means fewer clusters (Eq. 7)"
+    return SelectionSlider(options=ALPHAS, value=3.0, description=description, **sized(width, tip))
 
 
 class Held(ValueWidget):
@@ -140,7 +150,8 @@ class Explorer(VBox):
         width: of the figure, in inches.
         click: what a click into the figure sets: given the axes and the data coordinates, the new values of
             some controls by name; an empty mapping for a click that means nothing.
-        drag: whether moving on with the button down is a click, too.
+        drag: what a stroke of the pointer with its button down sets, piece by piece: given the axes and where
+            a piece begins and ends. The first piece begins where it ends.
         arrows: what an arrow key sets, once the figure was clicked: given steps down and across.
         take: what a picture of the reader's own sets: given its name and content.
         save: gives the name and the content of the file to save.
@@ -159,7 +170,7 @@ class Explorer(VBox):
         height: float = 4.2,
         width: float = WIDTH,
         click: Click | None = None,
-        drag: bool = False,
+        drag: Drag | None = None,
         arrows: Arrow | None = None,
         take: Take | None = None,
         save: Save | None = None,
@@ -171,7 +182,8 @@ class Explorer(VBox):
         self._click = click
         self._arrows = arrows
         self._take = take
-        self._down = False
+        self._drag = drag
+        self._stroke: tuple[Axes, tuple[float, float]] | None = None
         self._canvas = Canvas(self.figure)
         self._canvas.set_trait("toolbar_visible", False)
         self._canvas.set_trait("header_visible", False)
@@ -188,7 +200,7 @@ class Explorer(VBox):
             control.observe(self._redraw, "value")
         if click is not None:
             self._canvas.mpl_connect("button_press_event", self._clicked)
-        if drag:
+        if drag is not None:
             for event in ("button_press_event", "button_release_event", "motion_notify_event"):
                 self._canvas.mpl_connect(event, self._dragged)
         if arrows is not None:
@@ -266,18 +278,24 @@ class Explorer(VBox):
                 self.set(**values)
 
     def _clicked(self, event: Event) -> None:
-        if self._click is None or not isinstance(event, MouseEvent) or event.inaxes is None:
-            return
-        if event.xdata is None or event.ydata is None:
-            return
-        click, axes, x, y = self._click, event.inaxes, event.xdata, event.ydata
-        self._set_by(lambda: click(axes, x, y))
+        at = _place(event)
+        if self._click is not None and at is not None:
+            click, (axes, (x, y)) = self._click, at
+            self._set_by(lambda: click(axes, x, y))
 
     def _dragged(self, event: Event) -> None:
-        if event.name != "motion_notify_event":
-            self._down = event.name == "button_press_event"
-        elif self._down:
-            self._clicked(event)
+        at = _place(event)
+        if event.name == "button_press_event":
+            self._stroke = at
+        elif event.name == "button_release_event":
+            self._stroke = None
+        if self._drag is None or at is None or self._stroke is None:
+            return
+        if at[0].get_label() != self._stroke[0].get_label():  # each drawing makes its axes anew
+            return
+        (axes, end), (_, start), drag = at, self._stroke, self._drag
+        self._stroke = at
+        self._set_by(lambda: drag(axes, start, end))
 
     def _pressed(self, event: Event) -> None:
         if self._arrows is not None and isinstance(event, KeyEvent) and event.key in _ARROWS:
@@ -316,3 +334,15 @@ class Explorer(VBox):
         """The controls for JupyterLab, and the picture for pages that only show pictures."""
         picture = self._canvas._repr_mimebundle_(**options)["image/png"]
         return {**super()._repr_mimebundle_(**options), "image/png": picture}
+
+
+def _place(event: Event) -> tuple[Axes, tuple[float, float]] | None:
+    """The axes that the pointer is in and its data coordinates, or None if it is in none."""
+    if (
+        not isinstance(event, MouseEvent)
+        or event.inaxes is None
+        or event.xdata is None
+        or event.ydata is None
+    ):
+        return None
+    return event.inaxes, (event.xdata, event.ydata)

@@ -57,13 +57,18 @@ def patch_box(features: PatchFeatures, patch: tuple[int, int]) -> tuple[float, f
     return x, y, width, height
 
 
+def patch_under(features: PatchFeatures, x: float, y: float) -> tuple[int, int]:
+    """The (row, column) of the patch whose centre is nearest to a pixel, also to one beside the picture."""
+    height, width = features.image_size
+    return patch_at(features, (min(max(y / height, 0), 1), min(max(x / width, 0), 1)))
+
+
 def percent_at(features: PatchFeatures, x: float, y: float) -> dict[str, int]:
     """Where the patch under a pixel has its centre, "down" and "across" in whole per cents of the picture.
 
     They are those of its centre, or they would not always lie inside the patch.
     """
-    height, width = features.image_size
-    return _percent(features, patch_at(features, (min(max(y / height, 0), 1), min(max(x / width, 0), 1))))
+    return _percent(features, patch_under(features, x, y))
 
 
 def percent_beside(features: PatchFeatures, place: Place, down: int, across: int) -> dict[str, int]:

@@ -125,7 +125,7 @@ def explore_similarity(
     explorer = Explorer(
         draw,
         controls,
-        height=3.7,
+        height=4.2,
         width=7.4,
         click=click,
         arrows=step,

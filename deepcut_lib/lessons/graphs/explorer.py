@@ -16,9 +16,9 @@ from torch import Tensor
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import PatchFeatures, normalize
-from deepcut_lib.graphs import cc_graph, fiedler_vector, ncut_graph, normalized_cut
+from deepcut_lib.graphs import Graph, cc_graph, fiedler_vector, ncut_graph, normalized_cut
 from deepcut_lib.lessons.common.explorer import Explorer, Held, add_to, sized
-from deepcut_lib.lessons.common.figures import patch_at
+from deepcut_lib.lessons.common.figures import patch_under
 from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.graphs.figures import Scores, drawn_cuts, graph_view
 from deepcut_lib.losses import cc_loss
@@ -114,24 +114,18 @@ def explore_graph(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     return explorer
 
 
-def scores(values: Tensor, inside: np.ndarray, alpha: float) -> Scores:
-    """Score a mask of patches.
-
-    Args:
-        values: F, n×d.
-        inside: (n,) bool.
-        alpha: of Eq. 7.
-    """
-    labels = torch.from_numpy(inside.astype(np.int64)).to(values.device)
+def scores(attracting: Graph, signed: Graph, inside: np.ndarray) -> Scores:
+    """Score a mask of patches, (n,) bool, on the graphs of Eq. 6 and of Eq. 7."""
+    labels = torch.from_numpy(inside.astype(np.int64))
     both = bool(inside.any()) and not inside.all()
-    assignment = torch.nn.functional.one_hot(labels, 2).to(values.dtype)
-    correlation = float(cc_loss(cc_graph(values, alpha), assignment)) / len(values) ** 2
-    return Scores(normalized_cut(ncut_graph(values), labels) if both else nan, correlation)
+    assignment = torch.nn.functional.one_hot(labels, 2).to(signed.features.dtype)
+    correlation = float(cc_loss(signed, assignment)) / signed.n**2
+    return Scores(normalized_cut(attracting, labels) if both else nan, correlation)
 
 
-def best_split(values: Tensor, vector: np.ndarray) -> np.ndarray:
-    """The patches above a threshold, (n,) bool: of 32 thresholds that whose N-cut (Eq. 6) is least."""
-    graph = ncut_graph(values)
+def best_split(graph: Graph) -> np.ndarray:
+    """The patches above a threshold of the Fiedler vector, (n,) bool: the one of 32 with the least N-cut."""
+    vector = fiedler_vector(graph.affinity)[1]
     thresholds = np.quantile(vector, np.arange(1, 33) / 33)
     splits = [vector > threshold for threshold in thresholds if 0 < (vector > threshold).sum() < len(vector)]
     costs = [normalized_cut(graph, torch.from_numpy(split.astype(np.int64))) for split in splits]
@@ -152,10 +146,14 @@ def explore_drawing(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
     remembering = RememberingBackbone(backbone)
 
     @lru_cache(maxsize=16)
-    def described(picture: str) -> tuple[PatchFeatures, Tensor, np.ndarray]:
+    def described(picture: str) -> tuple[PatchFeatures, Graph, np.ndarray]:
         features = remembering(known.read(picture), cls=False)
-        values = backbone.recipe.prepare(features.values).cpu()
-        return features, values, best_split(values, fiedler_vector(ncut_graph(values).affinity)[1])
+        graph = ncut_graph(backbone.recipe.prepare(features.values).cpu())
+        return features, graph, best_split(graph)
+
+    @lru_cache(maxsize=16)
+    def signed(picture: str, alpha: float) -> Graph:
+        return cc_graph(described(picture)[1].features, alpha)
 
     def draw(
         *,
@@ -166,24 +164,30 @@ def explore_drawing(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
         alpha: float,
         drawn: dict[str, frozenset[tuple[int, int]]],
     ) -> None:
-        features, values, graphs_own = described(picture)
+        features, graph, graphs_own = described(picture)
         mine = np.zeros(features.grid, bool)
         for patch in drawn.get(picture, ()):
             mine[patch] = True
         sides = {"yours": mine, "the graph's": features.to_map(graphs_own)}
-        said = {name: scores(values, side.ravel(), alpha) for name, side in sides.items()}
+        said = {name: scores(graph, signed(picture, alpha), side.ravel()) for name, side in sides.items()}
         drawn_cuts(known.read(picture), features, sides, said, alpha, figure=figure)
 
-    def click(axes: Axes, x: float, y: float) -> dict[str, Any]:
+    def stroke(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> dict[str, Any]:
         if axes.get_label() != "yours":
             return {}
         at = explorer.values
         features, _, _ = described(at["picture"])
-        height, image_width = features.image_size
-        row, column = patch_at(features, (min(max(y / height, 0), 1), min(max(x / image_width, 0), 1)))
+        h, w = features.grid
+        # the pointer may run faster than we hear of it: so many places between that no patch is jumped over
+        path = np.linspace(start, end, 1 + 2 * max(h, w))
         reach = range(-(at["width"] // 2), (at["width"] + 1) // 2)
-        near = {(row + down, column + across) for down in reach for across in reach}
-        touched = {(r, c) for r, c in near if 0 <= r < features.grid[0] and 0 <= c < features.grid[1]}
+        touched = {
+            (row + down, column + across)
+            for row, column in {patch_under(features, x, y) for x, y in path}
+            for down in reach
+            for across in reach
+            if 0 <= row + down < h and 0 <= column + across < w
+        }
         before = at["drawn"].get(at["picture"], frozenset())
         after = before | touched if at["pen"] == "draw" else before - touched
         return {"drawn": {**at["drawn"], at["picture"]: frozenset(after)}}
@@ -203,5 +207,5 @@ def explore_drawing(backbone: Backbone, pictures: Sequence[Path]) -> Explorer:
         "drawn": Held({}),
     }
     take = add_to(known, controls["picture"])
-    explorer = Explorer(draw, controls, height=3.3, click=click, drag=True, take=take)
+    explorer = Explorer(draw, controls, height=3.3, drag=stroke, take=take)
     return explorer

@@ -5,13 +5,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from ipywidgets import BoundedIntText, Dropdown, IntSlider, SelectionSlider
+from ipywidgets import BoundedIntText, Dropdown, IntSlider
 from matplotlib.figure import Figure
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.foreground import background_clusters, corner_rule, foreground_box, paper_rule
-from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, alpha_slider, sized
 from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.localization.figures import localization_figure
 from deepcut_lib.localization import localize
@@ -23,9 +23,6 @@ RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "four corners (published code)": corner_rule,
 }
 """Border rules by name: h×w labels → (K,) bool, which clusters are background."""
-
-ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
-"""Values of α to choose from."""
 
 
 def explore_localization(data: Path, backbone: Backbone) -> Explorer:
@@ -90,12 +87,7 @@ def explore_localization(data: Path, backbone: Backbone) -> Explorer:
             description="K (N-cut)",
             **sized(210, "N-cut's clusters; CC finds its own"),
         ),
-        "alpha": SelectionSlider(
-            options=ALPHAS,
-            value=3.0,
-            description="α (CC)",
-            **sized(210, "A larger one means fewer clusters (Eq. 7)"),
-        ),
+        "alpha": alpha_slider(210, "α (CC)"),
         "epochs": IntSlider(recipe.epochs, 1, 100, description="epochs", **sized(230, "The paper takes 10")),
         "rule": Dropdown(options=list(RULES), value=list(RULES)[1], description="border rule", **sized(400)),
         "seed": BoundedIntText(value=0, min=0, max=999, description="seed", **sized(110)),

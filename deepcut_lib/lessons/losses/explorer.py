@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from ipywidgets import Dropdown, IntSlider, IntText, SelectionSlider
+from ipywidgets import Dropdown, IntSlider, IntText
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -15,14 +15,11 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.clustering import LARGEST_SEED, DeepCut, check_whole, optimise
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, alpha_slider, sized
 from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.losses.figures import training_figure
 from deepcut_lib.losses import cc_loss, cut_term, ncut_loss, orthogonality_term
 from deepcut_lib.network import Networks, initial_weights
-
-ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
-"""Values of α to choose from."""
 
 EPOCHS = 40
 """How far the explorer goes: the paper stops at 10 for two clusters, and at 100 for parts."""
@@ -133,12 +130,7 @@ def explore_epochs(backbone: Backbone, paths: Sequence[Path]) -> Explorer:
         "clusters": IntSlider(
             recipe.n_clusters, 2, 10, description="K", **sized(210, "Columns of S; of CC, the most clusters")
         ),
-        "alpha": SelectionSlider(
-            options=ALPHAS,
-            value=3.0,
-            description="alpha",
-            **sized(210, "Of CC alone: a larger one means fewer clusters (Eq. 7)"),
-        ),
+        "alpha": alpha_slider(210, "alpha"),
         "seed": IntText(0, description="seed", **sized(100)),
         "epoch": IntSlider(10, 0, EPOCHS, description="epoch", **sized(400)),
     }

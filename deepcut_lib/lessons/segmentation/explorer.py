@@ -12,7 +12,7 @@ from PIL import Image
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.backbones.remembering import RememberingBackbone
-from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, sized
+from deepcut_lib.lessons.common.explorer import Explorer, active_for, add_to, alpha_slider, sized
 from deepcut_lib.lessons.common.pictures import Pictures
 from deepcut_lib.lessons.segmentation.figures import segmentation_figure
 from deepcut_lib.segmentation import Segmentation, segment
@@ -23,9 +23,6 @@ SIZES = {"usual": 1.0, "half": 0.5, "1.5×": 1.5}
 
 SMOOTHNESS = (4, 16, 64, 256, 1024)
 """Values of the solver's λ to choose from."""
-
-ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0)
-"""Values of α to choose from."""
 
 
 def explore_segment(data: Path, backbone: Backbone) -> Explorer:
@@ -94,12 +91,7 @@ def explore_segment(data: Path, backbone: Backbone) -> Explorer:
             description="K",
             **sized(170, "Clusters; of CC, the most that it may use"),
         ),
-        "alpha": SelectionSlider(
-            options=ALPHAS,
-            value=3.0,
-            description="α",
-            **sized(150, "Of CC alone: a larger one means fewer clusters (Eq. 7)"),
-        ),
+        "alpha": alpha_slider(150),
         "learning_rate": FloatText(value=recipe.learning_rate, step=1e-3, description="rate", **sized(110)),
         "n_init": IntText(value=recipe.n_init, description="starts", **sized(94)),
         "random_state": IntText(value=0, description="seed", **sized(94)),

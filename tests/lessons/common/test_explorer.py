@@ -166,8 +166,7 @@ def test_arrow_keys_and_dragging_set_controls() -> None:
     explorer = Explorer(
         bars,
         controls,
-        click=lambda axes, x, y: {"height": round(y)},
-        drag=True,
+        drag=lambda axes, start, end: {"height": round(end[1])},
         arrows=lambda down, across: {"height": explorer.values["height"] - down + 2 * across},
     )
     canvas = explorer.figure.canvas
