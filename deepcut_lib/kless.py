@@ -84,8 +84,9 @@ class ImageClusters:
     def sureness(self) -> np.ndarray:
         """(N,) how sure each picture's place is, 1 at most: like the silhouette, but of affinities.
 
-        How much more it is drawn to its own cluster than to the next one, as a share of the larger of the two
-        in size; below 0, it would rather be there. 1 where there is no other cluster.
+        Half of how much more it is drawn to its own cluster than to the next one, as a share of the larger of
+        the two pulls in size: 1 if the next repels as much as its own attracts, 0 between two, below 0 where
+        it is drawn more to the other. 1 where there is no other cluster.
         """
         if self.n_clusters == 1:
             return np.ones(len(self.labels))

@@ -1,7 +1,7 @@
 """Correlation clustering without a network: a clustering made better step by step, until no step helps.
 
-The steps of Kernighan and Lin (1970) with joins, as Keuper et al. (2015) use them for multicuts: single moves,
-joins of two clusters, and between two clusters, or one and an empty one, whole chains of moves.
+The steps of Kernighan and Lin (1970) with joins, as Keuper et al. (2015) use them for multicuts: single
+moves, joins of two clusters, and between two clusters, or one and an empty one, whole chains of moves.
 """
 
 import numpy as np

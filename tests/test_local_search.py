@@ -1,4 +1,4 @@
-"""Correlation clustering without a network: local search, contraction, and the certificate, by brute force."""
+"""Correlation clustering without a network: local search, contraction, certificate, against brute force."""
 
 import numpy as np
 import pytest

@@ -46,9 +46,7 @@ def leiden(affinity: Tensor | np.ndarray, *, random_state: int = 0) -> np.ndarra
         first, second = np.nonzero(np.triu(layer))
         graph = igraph.Graph(n=len(layer), edges=np.column_stack([first, second]).tolist())
         graph.es["weight"] = layer[first, second].tolist()
-        layers.append(
-            leidenalg.CPMVertexPartition(graph, weights="weight", resolution_parameter=0)
-        )
+        layers.append(leidenalg.CPMVertexPartition(graph, weights="weight", resolution_parameter=0))
     optimiser = leidenalg.Optimiser()
     optimiser.set_rng_seed(random_state % 2**31)
     optimiser.optimise_partition_multiplex(layers, layer_weights=[1, -1], n_iterations=-1)
