@@ -1,9 +1,9 @@
 """How far from the optimum? An upper bound on what any correlation clustering can reach, by linear programs.
 
-A clustering says of each pair whether it shares a cluster: x_ij is 1 or 0, and what is maximised is the sum of
-w_ij x_ij. If i is with j and j with k, i is with k: x_ij + x_jk − x_ik ≤ 1, the triangle inequalities (Grötschel
-and Wakabayashi, 1989). Numbers between 0 and 1 that keep them all, or only some of them, can reach at least
-what the best clustering reaches: the largest such sum is an upper bound.
+A clustering says of each pair whether it shares a cluster: x_ij is 1 or 0, and what is maximised is the sum
+of w_ij x_ij. If i is with j and j with k, i is with k: x_ij + x_jk − x_ik ≤ 1, the triangle inequalities
+(Grötschel and Wakabayashi, 1989). Numbers between 0 and 1 that keep them all, or only some of them, can reach
+at least what the best clustering reaches: the largest such sum is an upper bound.
 """
 
 import time

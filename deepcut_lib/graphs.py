@@ -139,7 +139,7 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
     return Graph(features, largest / alpha, nonnegative=False, dense=dense)
 
 
-def modularity_affinity(graph: Graph) -> Tensor:
+def modularity_affinity(graph: Graph, resolution: float = 1.0) -> Tensor:
     """What modularity keeps of affinities: each less the one expected by chance, W_ij − d_i d_j / Σd; n×n.
 
     Expected, if each patch spread its degree over the others as they spread theirs (Newman and Girvan, 2004).
@@ -148,10 +148,11 @@ def modularity_affinity(graph: Graph) -> Tensor:
 
     Args:
         graph: a single graph of nonnegative affinities (Eq. 6).
+        resolution: how often the expected affinity is subtracted.
     """
     degrees = graph.degrees
     total = degrees.sum().clamp(min=torch.finfo(degrees.dtype).tiny)
-    return graph.affinity - degrees.unsqueeze(-1) * degrees / total
+    return graph.affinity - resolution * degrees.unsqueeze(-1) * degrees / total
 
 
 def normalized_cut(graph: Graph, labels: Tensor) -> float:

@@ -5,7 +5,7 @@ how many clusters there are.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, TypeAlias
@@ -22,7 +22,7 @@ from deepcut_lib.graphs import Graph, cc_graph, modularity_affinity, ncut_graph
 from deepcut_lib.images import ImageLike, Size, load_image
 from deepcut_lib.local_search import contract, improve, off_diagonal
 from deepcut_lib.metrics import ClusterScores, cluster_scores
-from deepcut_lib.parameters import check_whole
+from deepcut_lib.parameters import check_positive, check_whole
 from deepcut_lib.recipe import CC_CLUSTERS, PUBLISHED_RECIPE, Recipe
 
 PICTURE_SIZE = 224
@@ -82,21 +82,19 @@ class ImageClusters:
 
     @property
     def sureness(self) -> np.ndarray:
-        """(N,) how sure each picture's place is, 1 at most: like the silhouette, but of affinities.
+        """(N,) how sure each picture's place is, 1 at most; 1 where there is no other cluster.
 
-        Half of how much more it is drawn to its own cluster than to the next one, as a share of the larger of
-        the two pulls in size: 1 if the next repels as much as its own attracts, 0 between two, below 0 where
-        it is drawn more to the other. 1 where there is no other cluster.
+        How much more it is drawn to its own cluster than to the next one, as a share of what is usual there,
+        the median of its cluster: 0 is between two clusters, and below 0 it is drawn more to the other.
         """
         if self.n_clusters == 1:
             return np.ones(len(self.labels))
         rows = np.arange(len(self.labels))
-        own = self.pull[rows, self.labels]
         others = self.pull.copy()
         others[rows, self.labels] = -np.inf
-        best = others.max(1)
-        scale = np.maximum(np.abs(own), np.abs(best))
-        return np.where(scale > 0, (own - best) / np.where(scale > 0, 2 * scale, 1), 0.0)
+        margins = self.pull[rows, self.labels] - others.max(1)
+        usual = np.array([np.median(margins[self.members(k)]) for k in range(self.n_clusters)])[self.labels]
+        return np.clip(np.where(usual > 0, margins / np.where(usual > 0, usual, 1), 0.0), -1, 1)
 
     def scores(self, truth: Sequence[object] | np.ndarray) -> ClusterScores:
         """Clusters found, purity, NMI and ARI against the true class of each picture, (N,)."""
@@ -249,7 +247,7 @@ def cluster_vectors(
 
 
 def cluster_by_modularity(
-    vectors: Tensor | np.ndarray, *, centred: bool = True, random_state: int = 0
+    vectors: Tensor | np.ndarray, *, centred: bool = True, resolution: float = 1.0, random_state: int = 0
 ) -> ImageClusters:
     """Sort vectors into clusters without k and without alpha: by modularity, and without a network.
 
@@ -262,11 +260,13 @@ def cluster_by_modularity(
     Args:
         vectors: N×d, one for each picture, a tensor or an array.
         centred: as for `cluster_vectors`.
+        resolution: how often the expected affinity is subtracted: more finds more clusters. 1 is modularity.
         random_state: seed of that draw; nothing else is random.
 
     Raises:
-        ValueError: the vectors are no finite N×d matrix.
+        ValueError: the vectors are no finite N×d matrix, or the resolution is not positive.
     """
+    check_positive("resolution", resolution)
     vectors = _rows(float32(vectors))
     if len(vectors) == 1 or (vectors == vectors[0]).all():
         return _one_cluster(vectors, None)
@@ -276,13 +276,56 @@ def cluster_by_modularity(
         generator = torch.Generator().manual_seed(random_state)
         sample = torch.randperm(len(cosines), generator=generator)[:SAMPLE].sort().values
     graph = ncut_graph(cosines[sample.to(cosines.device)])
-    weights = off_diagonal(modularity_affinity(graph))
+    weights = off_diagonal(modularity_affinity(graph, resolution))
     found = by_size(improve(weights, contract(weights)))
-    pull = _expected_pull(cosines, graph, found, sample)
+    pull = _expected_pull(cosines, graph, found, sample, resolution)
     labels = pull.argmax(1)
     labels[sample.numpy()] = found  # as the search left them
     order = np.argsort(-np.bincount(labels, minlength=pull.shape[1]), kind="stable")
     return ImageClusters(order.argsort()[labels], vectors, None, None, pull[:, order])
+
+
+STEP = 2**0.5
+"""Clusters are compared with those of an alpha, or a resolution, so much larger and smaller."""
+
+LEAST_PART = 3
+"""A cluster is said to fall apart where so many pictures of it leave the rest."""
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """What a person might change in some clusters.
+
+    Attributes:
+        merges: clusters that become one where a little less is subtracted from affinities.
+        splits: clusters that fall apart where a little more is, with the sizes of their parts, falling.
+    """
+
+    merges: list[tuple[int, ...]]
+    splits: dict[int, tuple[int, ...]]
+
+
+def suggest(
+    clusters: ImageClusters, cluster: Callable[[float], ImageClusters], *, least: int = LEAST_PART
+) -> Suggestions:
+    """What merges and what falls apart one step of alpha (or of the resolution) further up and down.
+
+    Args:
+        clusters: as they are.
+        cluster: the same vectors clustered with the expected or constant part of Eq. 7 times a factor.
+        least: pictures that make a part worth naming.
+    """
+    coarse, fine = cluster(1 / STEP).labels, cluster(STEP).labels
+    homes: dict[int, list[int]] = {}
+    splits = {}
+    for number in range(clusters.n_clusters):
+        members = clusters.members(number)
+        homes.setdefault(int(np.bincount(coarse[members]).argmax()), []).append(number)
+        parts = np.sort(np.bincount(fine[members]))[::-1]
+        parts = parts[parts >= least]
+        if len(parts) > 1:
+            splits[number] = tuple(parts.tolist())
+    return Suggestions([tuple(together) for together in homes.values() if len(together) > 1], splits)
 
 
 def _rows(vectors: Tensor) -> Tensor:
@@ -303,11 +346,13 @@ def _constant_pull(graph: Graph, labels: np.ndarray) -> np.ndarray:
     return _means(sums - members * torch.as_tensor(own).unsqueeze(-1), members)
 
 
-def _expected_pull(cosines: Tensor, graph: Graph, labels: np.ndarray, sample: Tensor) -> np.ndarray:
+def _expected_pull(
+    cosines: Tensor, graph: Graph, labels: np.ndarray, sample: Tensor, resolution: float
+) -> np.ndarray:
     """N×k, the mean of what modularity keeps of affinities to each cluster of a sample."""
     members = F.one_hot(torch.from_numpy(labels)).to(graph.features)
     volumes = graph.degrees @ members
-    share = volumes / graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
+    share = resolution * volumes / graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
     inside = torch.zeros(len(cosines), dtype=torch.bool)
     inside[sample] = True
     sums = []
@@ -316,7 +361,8 @@ def _expected_pull(cosines: Tensor, graph: Graph, labels: np.ndarray, sample: Te
         sums.append(affinity @ members - affinity.sum(1, keepdim=True) * share)
     total = torch.cat(sums)
     own = torch.zeros_like(total)
-    loops = 1 - graph.degrees.square() / graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
+    total_degree = graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
+    loops = 1 - resolution * graph.degrees.square() / total_degree
     own[sample.to(total.device)] = members * loops.unsqueeze(-1)
     belongs = torch.zeros_like(total)
     belongs[sample.to(total.device)] = members
