@@ -74,7 +74,7 @@ HOUSE = (
     "features",
     "graphs",
     "losses network prior",
-    "clustering",
+    "clustering local_search certificate",
     "masks metrics refinement foreground",
     "recipe",
     "backbones",

@@ -47,6 +47,14 @@ def add_command(commands: take.Commands) -> None:
         help="fit pictures as each method's publication does, or alike for all (default: own in 1 and 2)",
     )
     parser.add_argument("--batch", type=take.whole, default=8, help="pictures done together (default: 8)")
+    parser.add_argument(
+        "--certificate",
+        type=take.positive,
+        nargs="?",
+        const=600.0,
+        metavar="SECONDS",
+        help="table 5: bound each draw's optimum, and say how far below it methods end (default: 600 s each)",
+    )
     parser.add_argument("--edge-model", type=take.path, metavar="FILE", help="edge model of EdgeBoxes")
     parser.add_argument(
         "--out", type=take.path, default=Path("results"), metavar="DIR", help="default: results"
