@@ -64,7 +64,6 @@ def add_command(commands: take.Commands) -> None:
     """Add ``parts`` and ``cluster``."""
     parser = commands.add_parser(
         "parts",
-        help="the same parts in all pictures",
         description="Cut each picture's foreground into parts that mean the same in every picture.",
     )
     take.add_prior(take.add_pictures(parser))
@@ -83,7 +82,6 @@ def add_command(commands: take.Commands) -> None:
 
     parser = commands.add_parser(
         "cluster",
-        help="clusters of pictures, their number found",
         description="Sort pictures into clusters by what they show, without a number of clusters.",
     )
     take.add_pictures(parser)
