@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from deepcut_lib import __version__
 from deepcut_lib.cli import arguments as take
-from deepcut_lib.cli import datasets, doctor, evaluate, segment, sets
+from deepcut_lib.cli import classroom, datasets, doctor, evaluate, segment, sets
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.files import printable
 
-COMMANDS = (segment, sets, evaluate, datasets, doctor)
+COMMANDS = (segment, sets, evaluate, datasets, classroom, doctor)
 """Modules whose `add_command` registers a parser, and by ``set_defaults(run=…)`` the function it leads to."""
 
 
