@@ -29,7 +29,7 @@ def write_copies(masters: Path, out: Path) -> list[Path]:
 
 
 def student_copy(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook without solutions; each stub begins by raising NotImplementedError with its exercise's name."""
+    """The notebook without solutions; each stub first raises NotImplementedError."""
     copy = deepcopy(notebook)
     for exercise in exercises(copy):
         cell = copy["cells"][exercise.at]
@@ -44,7 +44,7 @@ def student_copy(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def teacher_copy(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook with solutions in place of stubs; minutes and the slips that checks know stand above each."""
+    """The notebook with solutions in place of stubs; minutes and common slips stand above each."""
     copy = deepcopy(notebook)
     slips = _slips(copy)
     cells = copy["cells"]

@@ -22,7 +22,7 @@ COLUMNS = ("submission", "sha256", "lesson", "exercise", "passed", "message")
 def mark(
     folder: Path, masters: Path, out: Path, *, seconds: float = 60, megabytes: int = 2048
 ) -> Iterator[str]:
-    """Mark every notebook under a folder; `out` is rewritten after each, so that a run can go on where it stopped.
+    """Mark every notebook under a folder; `out` is rewritten after each, and a later run goes on from there.
 
     A notebook whose content is in `out` already is not run again.
 
@@ -31,7 +31,7 @@ def mark(
         masters: the lessons.
         out: the CSV to write, a row for each exercise of each submission.
         seconds: what one exercise may take.
-        megabytes: the memory that one exercise may take beyond what the lesson takes; Linux alone enforces it.
+        megabytes: the memory that one exercise may take beyond the lesson's; on Linux only.
 
     Yields:
         One line on each submission.
@@ -64,7 +64,7 @@ def mark(
         if not lesson:
             line = f"{name}: {own[0]['message']}"
         elif names[path.parent, lesson] > 1:
-            line += f"; {names[path.parent, lesson]} notebooks here are of lesson {lesson}: decide which one counts"
+            line += f"; {names[path.parent, lesson]} notebooks here are of {lesson}: decide which counts"
         yield line + (" (kept)" if done else "")
     write_whole(out, _table(rows))
 
@@ -127,7 +127,7 @@ def _judged(
 
 
 def _run(job: dict[str, Any]) -> list[tuple[bool, str]]:
-    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     package = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryDirectory() as place:

@@ -1,7 +1,7 @@
 """Runs the answers of one submission: reads a job from standard input, prints one verdict a line.
 
-Each answer runs in a process of its own, forked after the lesson's definitions were made, within limits of time, memory
-and file size. This bounds harm by accident; it is no sandbox (see `docs/marking.md`).
+Each answer runs in a process of its own, forked after the definitions of the lesson were made, within limits of
+time, memory and file size. This bounds harm by accident; it is no sandbox (see `docs/marking.md`).
 """
 
 import ast
@@ -22,7 +22,7 @@ KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
 
 def definitions(sources: list[str], name: str, namespace: dict[str, Any]) -> None:
-    """Run imports, functions and classes of cells, and nothing else of them; cells that cannot be read are left out."""
+    """Run imports, functions and classes of cells, and nothing else; what cannot be read is left out."""
     for source in sources:
         with contextlib.suppress(SyntaxError, ValueError):
             lines = [line for line in source.splitlines() if not line.startswith(("%", "!"))]

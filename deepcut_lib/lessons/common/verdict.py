@@ -37,7 +37,7 @@ LATEST: dict[str, Verdict] = {}
 
 
 def save_answers(path: str | Path = "answers.json") -> Path:
-    """Save what each check has said last, for a teacher to look at; marks are given by running the checks again.
+    """Save what each check has said last, for a teacher to look at; marks come from running the checks again.
 
     Raises:
         DeepCutError: the file could not be written.
