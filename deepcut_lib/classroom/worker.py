@@ -1,7 +1,7 @@
 """Runs the answers of one submission: reads a job from standard input, prints one verdict a line.
 
-Each answer runs in a process of its own, forked after the definitions of the lesson were made, within limits of
-time, memory and file size. This bounds harm by accident; it is no sandbox (see `docs/marking.md`).
+Each answer runs in a process of its own, forked after the definitions of the lesson were made, within limits
+of time, memory and file size. This bounds harm by accident; it is no sandbox (see `docs/marking.md`).
 """
 
 import ast

@@ -23,7 +23,7 @@ def add_command(commands: take.Commands) -> None:
         help="run the checks again on notebooks that were handed in",
         description="Each exercise runs in a process of its own with limits of time, memory and file size. "
         "This guards against accidents and is no sandbox: code can read and delete what you can, and use the "
-        "net. Use an account or a container that holds nothing else. Run again to go on after an interruption.",
+        "net. Use an account or container that holds nothing else. Run again to go on after an interruption.",
     )
     marks.add_argument("folder", type=take.path, metavar="FOLDER", help="what students handed in")
     marks.add_argument("--notebooks", type=take.path, default=_LESSONS, metavar="DIR", help="the lessons")
