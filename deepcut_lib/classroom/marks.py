@@ -63,7 +63,7 @@ def mark(
         line = f"{name}: {sum(row['passed'] == '1' for row in own)} of {len(own)}"
         if not lesson:
             line = f"{name}: {own[0]['message']}"
-        elif names[path.parent, lesson] > 1:
+        elif path.parent != folder and names[path.parent, lesson] > 1:
             line += f"; {names[path.parent, lesson]} notebooks here are of {lesson}: decide which counts"
         yield line + (" (kept)" if done else "")
     write_whole(out, _table(rows))
