@@ -85,6 +85,7 @@ HOUSE = (
     "baselines datasets",
     "plots",
     "evaluation",
+    "classroom",
     "cli lessons",
 )
 """The rooms from the ground up; those of a line stand on one floor."""

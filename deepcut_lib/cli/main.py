@@ -16,6 +16,8 @@ COMMANDS = {
     "cluster": ("sets", "clusters of pictures, their number found"),
     "evaluate": ("evaluate", "fill a table of the paper"),
     "datasets": ("datasets", "list, check and download the benchmark sets"),
+    "class": ("classroom", "copies of the lessons for students and for teachers"),
+    "marks": ("classroom", "run the checks again on notebooks that were handed in"),
     "doctor": ("doctor", "check versions, devices, backbones, data and widgets"),
 }
 """What each command does, and the module beside this one whose `add_command` registers its parser, and by
