@@ -148,8 +148,8 @@ def check_fair_pairs(fair_pairs: Any) -> str:
             i, j = sorted(pairs - expected)[0]
             apart = [key for key in some[i] if some[i][key] != some[j][key]]
             raise NotYetError(
-                f"Rows {i} and {j} differ in {len(apart)} settings ({', '.join(apart) or 'none'}): whatever their "
-                "difference is, nobody can say what it is due to."
+                f"Rows {i} and {j} differ in {len(apart)} settings ({', '.join(apart) or 'none'}): whatever "
+                "their difference is, nobody can say what it is due to."
             )
         if expected - pairs:
             raise NotYetError(f"{sorted(expected - pairs)[0]} is missing: they differ in one setting alone.")

@@ -37,8 +37,8 @@ def explore_evidence(
 ) -> Explorer:
     """Choose two methods, a group of pictures and how many of it: masks, paired differences, and interval.
 
-    What was found once is kept. A click on a bar, or the arrow keys, choose its picture; a reader's own photograph shows
-    both masks, and counts in no mean, having no true mask.
+    What was found once is kept. A click on a bar, or the arrow keys, choose its picture; a reader's own
+    photograph shows both masks, and counts in no mean, having no true mask.
 
     Args:
         pictures: with true masks for all of `names`.

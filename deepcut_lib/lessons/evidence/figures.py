@@ -139,13 +139,13 @@ def versus_figure(
         figure: to draw in.
     """
     figure = blank(figure, 5.2)
-    above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1))
-    axes = above.subplots(1, 3)
+    places = figure.add_gridspec(2, 3, height_ratios=(1.1, 1))
+    axes = [figure.add_subplot(places[0, column]) for column in range(3)]
     show(axes[0], picture, chosen)
     outline(axes[0], truth, TRUE)
     for place, (method, mask) in zip(axes[1:], masks.items(), strict=True):
         show_mask(place, Panel(method, picture, mask, truth))
-    bars = below.subplots()
+    bars = figure.add_subplot(places[1, :])
     first, second = masks
     _differences(bars, differences, (first, second), chosen)
     bars.set_label("differences")
@@ -167,7 +167,7 @@ def _differences(
         colours[names.index(chosen)] = ORANGE
     axes.bar(np.arange(len(names)), values, color=colours, width=0.8)
     axes.axhline(0, color="black", linewidth=1)
-    mean, (low, high) = float(values.mean()), bootstrap(values)
+    mean, (low, high) = float(values.mean()), bootstrap(values.tolist())
     axes.axhspan(low, high, color=ORANGE, alpha=0.3)
     axes.axhline(mean, color=ORANGE, linewidth=2)
     kinds = "better" if low > 0 else "worse" if high < 0 else "neither better nor worse"
