@@ -29,6 +29,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
     (root / "data").symlink_to(DATA)
+    (root / "RESULTS.md").symlink_to(ROOT / "RESULTS.md")
     with jupyterlab(root, tmp_path_factory.mktemp("jupyter")) as server:
         yield server
 
