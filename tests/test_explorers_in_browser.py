@@ -46,6 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         cells = cells_for(notebook.cells, explorer)
         nbformat.write(NotebookNode({**notebook, "cells": cells}), root / "notebooks" / name)
     (root / "data").symlink_to(DATA)
+    (root / "RESULTS.md").symlink_to(ROOT / "RESULTS.md")
     with jupyterlab(root, tmp_path_factory.mktemp("jupyter")) as server:
         yield server
 
