@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,8 @@ class Lab:
     token: str
 
     def url(self, path: str) -> str:
-        """Where a file of its root opens."""
-        return f"{self.address}lab/tree/{path}?token={self.token}"
+        """Where a file of its root opens, alone."""
+        return f"{self.address}lab/tree/{path}?token={self.token}&reset"
 
     def api(self, path: str, method: str = "GET") -> Any:
         """A call of the server's own interface."""
@@ -91,11 +91,24 @@ def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
 
 
 def run_all(page: "Page", url: str) -> None:
-    """Open a notebook and have all its cells run; they may still be running on return."""
+    """Open a notebook and have all its cells run; they may still be running on return.
+
+    A run asked for while the kernel is still being connected is dropped without a word: it is asked for
+    until a cell waits or has a number; the notebook is to have none before.
+    """
+    from playwright.sync_api import TimeoutError
+
     page.goto(url)
+    notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     page.locator('.jp-StatusBar-TextItem:has-text("| Idle")').wait_for(timeout=120_000)
-    page.click('.lm-MenuBar-itemLabel:text-is("Run")')
-    page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
+    begun = notebook.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]"))
+    for _ in range(5):
+        page.click('.lm-MenuBar-itemLabel:text-is("Run")')
+        page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
+        with suppress(TimeoutError):
+            begun.first.wait_for(state="attached", timeout=10_000)
+            return
+    raise AssertionError(f"no cell of {url.split('?')[0]} runs: {page.locator('body').inner_text()[-2000:]}")
 
 
 def picture(explorer: "Locator") -> str:

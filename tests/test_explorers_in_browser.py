@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import nbformat
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
 from tests.browser import CHROMIUM, Lab, jupyterlab, picture, run_all
 from tests.conftest import DATA, ROOT
@@ -43,7 +44,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for name in tagged("explorer"):
         notebook = NOTEBOOKS[name]
         (explorer,) = (cell for cell in notebook.cells if "explorer" in cell.metadata.get("tags", []))
-        cells = cells_for(notebook.cells, explorer)
+        cells = [
+            new_code_cell(cell.source, metadata=cell.metadata) for cell in cells_for(notebook.cells, explorer)
+        ]
         nbformat.write(NotebookNode({**notebook, "cells": cells}), root / "notebooks" / name)
     (root / "data").symlink_to(DATA)
     (root / "RESULTS.md").symlink_to(ROOT / "RESULTS.md")
@@ -81,7 +84,7 @@ def test_a_control_changes_the_picture(
         run_all(page, lab.url(f"notebooks/{name}"))
         explorer = page.locator(".jp-OutputArea-output:has(.jupyter-matplotlib)").last
         # The kernel looks idle between two cells: what ends the wait is the explorer itself
-        explorer.scroll_into_view_if_needed(timeout=900_000)
+        explorer.scroll_into_view_if_needed(timeout=300_000)
         assert page.locator('.jp-OutputArea-output[data-mime-type$=".stderr"]').count() == 0
         start = changed(explorer, "")
         slider = explorer.locator(".noUi-handle").first
