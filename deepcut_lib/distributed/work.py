@@ -19,8 +19,14 @@ from deepcut_lib.trained import TrainedDeepCut
 Row = dict[str, Any]
 """A row of the table of results, by column."""
 
+
+def _element(kind: pa.DataType) -> pa.Field:
+    """What a list holds, under the name that Parquet gives it: a schema is read as it was written."""
+    return pa.field("element", kind)
+
+
 _CUT = {
-    "box": pa.list_(pa.int32(), 4),
+    "box": pa.list_(_element(pa.int32()), 4),
     "n_clusters": pa.int32(),
     "foreground_share": pa.float64(),
     "spread": pa.float64(),
@@ -184,7 +190,7 @@ class Describing(_Movable):
     backbone: Backbone
     size: Size | str = PICTURE_SIZE
 
-    columns: ClassVar[dict[str, pa.DataType]] = {"vector": pa.list_(pa.float32())}
+    columns: ClassVar[dict[str, pa.DataType]] = {"vector": pa.list_(_element(pa.float32()))}
 
     def settings(self) -> Row:
         return _common(self)
