@@ -147,9 +147,7 @@ def run(
     return outcome
 
 
-def _listing(
-    pictures: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], out: Path
-) -> Path:
+def _listing(pictures: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], out: Path) -> Path:
     paths = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
     if len(paths) == 1 and Path(paths[0]).suffix == ".parquet":
         return Path(paths[0]).absolute()

@@ -92,9 +92,7 @@ def test_trained_networks_and_their_parts(photos: Path, tmp_path: Path, pixels: 
 def test_vectors(photos: Path, tmp_path: Path, pixels: Backbone) -> None:
     _, rows = made(Describing(pixels, size=64), listed(photos)[:3], tmp_path / "part")
     for row in rows:
-        assert np.array_equal(
-            np.float32(row["vector"]), picture_vector(row["path"], pixels, size=64).numpy()
-        )
+        assert np.array_equal(np.float32(row["vector"]), picture_vector(row["path"], pixels, size=64).numpy())
 
 
 def test_what_is_kept(photos: Path, tmp_path: Path, pixels: Backbone) -> None:
