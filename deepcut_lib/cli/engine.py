@@ -25,9 +25,9 @@ def add_engine(parser: ArgumentParser) -> None:
     """Add the options of the engine."""
     engine = parser.add_argument_group(
         "engine",
-        "With ray, workers on one machine or many write a table in --out, of Parquet files with a row for each "
-        "picture; PATHS may be a Parquet list with a column 'path'. Pictures and --out must be seen under the "
-        "same paths everywhere. See docs/scale.md.",
+        "With ray, workers on one machine or many write a table in --out, of Parquet files with a row for "
+        "each picture; PATHS may be a Parquet list with a column 'path'. Pictures and --out must be seen "
+        "under the same paths everywhere. See docs/scale.md.",
     )
     engine.add_argument(
         "--engine", choices=["local", "ray"], default="local", help="what does the work (default: local)"

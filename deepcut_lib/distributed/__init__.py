@@ -17,11 +17,11 @@ try:
     import ray.data  # noqa: F401
 except ImportError as error:
     raise RayMissingError(
-        f"Ray is not installed ({error}); pip install -e '.[ray]' -c constraints.txt, on every machine of the "
-        "cluster"
+        f"Ray is not installed ({error}); pip install -e '.[ray]' -c constraints.txt, on every machine of "
+        "the cluster"
     ) from error
 
-from deepcut_lib.distributed.cluster import Outcome, run
-from deepcut_lib.distributed.work import Describing, Labelling, Segmenting
+from deepcut_lib.distributed.cluster import Outcome, run  # noqa: E402
+from deepcut_lib.distributed.work import Describing, Labelling, Segmenting  # noqa: E402
 
 __all__ = ["Describing", "Labelling", "Outcome", "RayMissingError", "Segmenting", "run"]

@@ -62,6 +62,9 @@ class Outcome:
     told: tuple[str, ...]
 
 
+_NOTHING = dict.fromkeys(("pictures", "kept", "failed", "blank"), 0)
+
+
 class _Worker:
     """An actor; what is sent to it once is the work with the backbone's weights."""
 
@@ -70,14 +73,18 @@ class _Worker:
         self.listing, self.out, self.options = listing, out, options
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Make the parts of which the batch has the numbers; there is one."""
-        results = []
-        for part in batch["item"].tolist():
-            start = part * self.options["per_file"]
+        """Make the part of which the batch has the number."""
+        (part,) = batch["item"].tolist()
+        start = part * self.options["per_file"]
+        try:
             listed = read_list(self.listing, start, start + self.options["per_file"])
             place = place_of(self.out, part)
-            results.append(make_part(self.work, listed, place, overwrite=self.options["overwrite"]))
-        return {name: [result[name] for result in results] for name in results[0]}
+            result = make_part(self.work, listed, place, overwrite=self.options["overwrite"])
+        except DeepCutError as error:  # raised, it would come wrapped in advice on Ray's settings
+            result = {**_NOTHING, "told": [], "error": str(error)}
+        else:
+            result["error"] = ""
+        return {name: [value] for name, value in result.items()}
 
 
 def run(
@@ -166,8 +173,8 @@ def _connected(cluster: str | None) -> Iterator[None]:
         where = cluster or os.environ.get("RAY_ADDRESS") or "on this machine"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DeepCutError(
-            f"the Ray cluster {where} refuses ({reason}); see `ray status` there, and that Python and Ray have "
-            "the same versions here and there"
+            f"the Ray cluster {where} refuses ({reason}); see `ray status` there, and that Python and Ray "
+            "have the same versions here and there"
         ) from error
     try:
         yield
@@ -186,35 +193,33 @@ def _room(gpus: float) -> int:
     room = min(cpus, int(all_gpus / gpus)) if gpus else cpus
     if not room:
         raise DeepCutError(
-            f"the Ray cluster has {cpus} CPUs and {all_gpus:g} GPUs, no room for a worker of 1 CPU and {gpus:g} "
-            "GPUs; add a machine (`ray start`), or ask for less"
+            f"the Ray cluster has {cpus} CPUs and {all_gpus:g} GPUs, no room for a worker of 1 CPU and "
+            f"{gpus:g} GPUs; add a machine (`ray start`), or ask for less"
         )
     return room
 
 
 def _gathered(results: ray.data.Dataset, out: Path, parts: int) -> Outcome:
-    sums = dict.fromkeys(("pictures", "kept", "failed", "blank"), 0)
+    sums = dict(_NOTHING)
     told: list[str] = []
     try:
         for row in results.iter_rows():
+            if row["error"]:
+                raise DeepCutError(row["error"])
             for name in sums:
                 sums[name] += row[name]
             told += list(row["told"])[: TOLD - len(told)]
-    except Exception as error:  # Ray wraps what a worker raises, by several ways
+    except Exception as error:  # whatever ends Ray's run
         there = len(parts_there(out))
         raise DeepCutError(
-            f"{_reason(error)}. {there} of {parts} files of the table are written, and are kept: run the same "
-            "again to go on"
+            f"{_reason(error)}. {there} of {parts} files of the table are written, and are kept: run the "
+            "same again to go on"
         ) from error
     return Outcome(out / TABLE, told=tuple(told), **sums)
 
 
 def _reason(error: BaseException) -> str:
-    """What a worker has said, out of the errors that Ray has put round it."""
-    inner: BaseException | None = error
-    while inner is not None:
-        cause = getattr(inner, "cause", None) or inner.__cause__
-        if isinstance(cause, DeepCutError | ValueError):
-            return str(cause)
-        inner = cause if isinstance(cause, BaseException) else None
-    return f"a worker was stopped: {str(error).strip().splitlines()[-1]}"
+    """What a worker has said; as it started, within the text of Ray's error."""
+    if isinstance(error, DeepCutError) and not isinstance(error, ray.exceptions.RayError):
+        return str(error)
+    return f"a worker was stopped: {(str(error).strip().splitlines() or [type(error).__name__])[-1]}"

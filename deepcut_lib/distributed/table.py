@@ -34,7 +34,7 @@ BATCH = {"cpu": 8, "cuda": 64}
 """The most pictures solved together; more are no faster."""
 
 PIXELS = 32_000_000
-"""Pixels that are held decoded, 100 MB: with it the memory of a worker is bounded. A larger picture is alone."""
+"""Pixels that a worker holds decoded, 100 MB: they bound its memory. A larger picture is alone."""
 
 _COMMON = {
     "path": pa.string(),
@@ -136,7 +136,7 @@ def place_of(out: Path, part: int) -> Path:
 
 def parts_there(out: Path) -> list[Path]:
     """The files of all parts that were written, in order."""
-    return sorted((out / TABLE).glob("part-*.parquet"))
+    return sorted(place for place in (out / TABLE).glob("part-*.parquet") if place.is_file())
 
 
 def make_part(work: Work, listed: Sequence[Listed], place: Path, *, overwrite: bool = False) -> Row:
@@ -149,8 +149,8 @@ def make_part(work: Work, listed: Sequence[Listed], place: Path, *, overwrite: b
         overwrite: whether an earlier one counts for nothing.
 
     Returns:
-        What has come of it: how many "pictures", how many were "kept", "failed" and were "blank" (with nothing
-        to cut), and the first failures, "told".
+        What has come of it: how many "pictures", how many of them were "kept", have "failed" and are "blank"
+        (nothing to cut), and the first failures, "told".
 
     Raises:
         DeepCutError: the file could not be written.

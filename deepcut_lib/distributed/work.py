@@ -43,7 +43,8 @@ class Work(Protocol):
         columns: the types of its results.
     """
 
-    backbone: Backbone
+    @property
+    def backbone(self) -> Backbone: ...
 
     @property
     def columns(self) -> dict[str, pa.DataType]: ...

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("ray")
-
 from deepcut_lib.backbones import Backbone, load_backbone
 
 

@@ -1,6 +1,7 @@
 """Ray's part: two nodes of which one is lost, a driver that is killed, a cluster that refuses."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 import torch
 from PIL import Image
+
+pytest.importorskip("ray")
+
+import ray
 from ray.cluster_utils import Cluster
 
 from deepcut_lib.backbones import Backbone
@@ -132,20 +136,19 @@ def test_a_killed_driver_goes_on(
 
 def test_a_worker_that_cannot_write(cluster: Cluster, many: Path, tmp_path: Path, pixels: Backbone) -> None:
     out = tmp_path / "out"
-    place_of(out, 2).mkdir(parents=True)
+    place_of(out, 2).mkdir(parents=True)  # for others to write is refused, as on a full disk
     work = Segmenting(pixels, size=SIZE)
-    with pytest.raises(
-        DeepCutError, match=r"part-000000002\.parquet: could not be written .*free some space"
-    ):
+    with pytest.raises(DeepCutError) as stopped:
         run(many, out, work, per_file=10)
-    with pytest.raises(DeepCutError, match=r"[1-6] of 7 files .* are kept: run the same again"):
-        run(many, out, work, per_file=10)
-    place_of(out, 2).rmdir()
-    assert run(many, out, work, per_file=10).kept >= 10
+    assert re.search(
+        r"part-000000002\.parquet: could not be written .*free some space.*"
+        r"[2-6] of 7 files of the table are written, and are kept: run the same again to go on$",
+        str(stopped.value),
+    )
 
 
 def test_no_room_for_a_worker(cluster: Cluster, many: Path, tmp_path: Path, pixels: Backbone) -> None:
-    with pytest.raises(DeepCutError, match="1 CPUs and 0 GPUs, no room for a worker of 1 CPU and 0.5 GPUs"):
+    with pytest.raises(DeepCutError, match=r"1 CPUs and 0 GPUs, no room for a worker of 1 CPU and 0\.5"):
         run(many, tmp_path / "out", Segmenting(pixels, size=SIZE), gpus=0.5)
 
 
@@ -168,13 +171,13 @@ def test_workers_share_a_gpu(cluster: Cluster, many: Path, tmp_path: Path, pixel
 
 def test_a_cluster_that_is_not_there(many: Path, tmp_path: Path) -> None:
     """In a process of its own: this one is connected."""
+    command = ["segment", many, "--out", tmp_path / "out", "--backbone", "pixels"]
     done = subprocess.run(
-        [sys.executable, "-m", "deepcut_lib", "segment", many, "--out", tmp_path / "out", "--backbone"]
-        + ["pixels", "--engine", "ray", "--cluster", "ray://127.0.0.1:9"],
+        [sys.executable, "-m", "deepcut_lib", *command, "--engine", "ray", "--cluster", "ray://127.0.0.1:9"],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "0"},
+        env=dict(os.environ),
     )
     assert done.returncode == 1
     assert "error: the Ray cluster ray://127.0.0.1:9 refuses (" in done.stderr

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("ray")
+
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
-import pytest
-from PIL import Image
 
 from deepcut_lib.backbones import Backbone
 from deepcut_lib.distributed import Describing, Labelling, Segmenting, table
