@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -14,8 +15,10 @@ pytest.importorskip("ray")
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
+import torch
 
-from deepcut_lib.backbones import Backbone
+from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.distributed import Describing, Labelling, Segmenting, table
 from deepcut_lib.distributed.table import (
     Listed,
@@ -214,6 +217,15 @@ def test_parts_are_one_table(photos: Path, tmp_path: Path, pixels: Backbone) -> 
     remove_stale(tmp_path, 2)
     whole = pa.dataset.dataset(tmp_path / table.TABLE).to_table()
     assert whole["path"].to_pylist() == [str(photos / "00.png"), str(photos / "01.png")]
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_backbones_travel(name: str, photograph: np.ndarray) -> None:
+    sent = load_backbone(name, device="cpu")
+    there = pickle.loads(pickle.dumps(sent)).to("cpu")
+    assert there.fingerprint == sent.fingerprint
+    assert torch.equal(there(photograph, size=64).values, sent(photograph, size=64).values)
+    assert there.extractor is not sent.extractor
 
 
 def test_settings_that_are_none(pixels: Backbone) -> None:
