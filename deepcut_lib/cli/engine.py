@@ -100,8 +100,9 @@ def run_by_ray(
         )
         how = f"{take.described(recipe)}{', two-stage' if options.two_stage else ''}, seed {options.seed}"
     further = {} if options.per_file is None else {"per_file": options.per_file}
+    pictures, unlisted = _pictures(options)
     outcome = run(
-        _pictures(options),
+        pictures,
         options.out,
         work,
         workers=options.workers,
@@ -117,20 +118,26 @@ def run_by_ray(
         f"\n{outcome.pictures - outcome.failed} pictures with {backbone.name}, {how}{blank}{failed}{kept}."
         f"\nThe table: {printable(outcome.table)}"
     )
-    for message in outcome.told:
+    for message in [*unlisted, *outcome.told]:
         print(f"not done: {message}", file=sys.stderr)
     if len(outcome.told) < outcome.failed:
         print(
             f"not done: {outcome.failed - len(outcome.told)} more; the table's column failure says why",
             file=sys.stderr,
         )
-    return 1 if outcome.failed else 0
+    return 1 if outcome.failed or unlisted else 0
 
 
-def _pictures(options: argparse.Namespace) -> list[Path]:
-    """A list in Parquet as it is; of files and folders, what other commands take too."""
+def _pictures(options: argparse.Namespace) -> tuple[list[Path], list[str]]:
+    """A list in Parquet as it is; of files and folders, what other commands take too.
+
+    Returns:
+        The files, also those that cannot be read, and messages of folders that may not be listed.
+    """
     paths: list[Path] = options.paths
     if len(paths) == 1 and paths[0].suffix == ".parquet":
-        return paths
+        return paths, []
     folder = open_folder(paths, options.out)
-    return [*folder.pictures.values(), *(path for path in folder.failures if path.is_file())]
+    files = [path for path in folder.failures if path.is_file()]
+    unlisted = [message for path, message in folder.failures.items() if path not in files]
+    return [*folder.pictures.values(), *files], unlisted
