@@ -120,7 +120,7 @@ def cluster_images(
         backbone: a loaded backbone, or a name for `load_backbone`; its CLS tokens are clustered, or pooled
             features where there is no such token.
         alpha: the k sensitivity, at least 1: the larger, the fewer clusters. By default `ALPHA_CENTRED` or,
-            for vectors as they are, `ALPHA_RAW`.
+            for vectors as they are, `ALPHA_RAW`. "data": none, and no network: `cluster_by_modularity`.
         max_clusters: the most clusters that can be found.
         centred: see `centre_vectors`; by default what the backbone's recipe says of its patches.
         size: the size that pictures are fitted to.
@@ -135,7 +135,9 @@ def cluster_images(
     """
     if not len(images):
         raise ValueError("there are no pictures to cluster; give at least one")
-    if alpha != "data":
+    if alpha == "data":
+        _check_no_network(max_clusters, overrides)
+    else:
         pictures_recipe(True, alpha, max_clusters, **overrides).estimator("cpu", random_state)
     backbone = resolve_backbone(backbone, device=device)
     vectors = torch.stack([picture_vector(image, backbone, size=size) for image in images])
@@ -228,22 +230,21 @@ def cluster_vectors(
         ValueError: the vectors are no finite N×d matrix, or a parameter is out of range.
         TypeError: there is no such setting.
     """
-    if alpha == "data":
-        return cluster_by_modularity(vectors, centred=centred, random_state=random_state)
     vectors = float32(vectors)
+    if alpha == "data":
+        _check_no_network(max_clusters, {**overrides, "local_search": True} if local_search else overrides)
+        vectors = vectors if device is None else vectors.to(device)
+        return cluster_by_modularity(vectors, centred=centred, random_state=random_state)
     recipe = pictures_recipe(centred, alpha, max_clusters, **overrides)
     model = recipe.estimator(vectors.device if device is None else device, random_state)
     vectors = _rows(vectors)
     if len(vectors) == 1 or (vectors == vectors[0]).all():  # nothing to tell apart
         return _one_cluster(vectors, recipe.alpha)
     prepared = prepare_vectors(vectors, centred=centred)
-    model.fit(prepared)
-    labels = model.labels_
-    if local_search:
-        labels = improve(cc_graph(prepared, recipe.alpha).affinity, labels)
-    labels = by_size(labels)
-    pull = _constant_pull(cc_graph(prepared, recipe.alpha), labels)
-    return ImageClusters(labels, vectors, recipe.alpha, model, pull)
+    graph = cc_graph(prepared, recipe.alpha)
+    found = model.fit(prepared).labels_
+    labels = by_size(improve(graph.affinity, found) if local_search else found)
+    return ImageClusters(labels, vectors, recipe.alpha, model, _constant_pull(graph, labels))
 
 
 def cluster_by_modularity(
@@ -328,6 +329,13 @@ def suggest(
     return Suggestions([tuple(together) for together in homes.values() if len(together) > 1], splits)
 
 
+def _check_no_network(max_clusters: int, overrides: dict[str, Any]) -> None:
+    """Settings of the network mean nothing where there is none, and are not to be passed over."""
+    given = [*(["max_clusters"] if max_clusters != CC_CLUSTERS else []), *overrides]
+    if given:
+        raise ValueError(f"{', '.join(given)}: alpha='data' works without a network; leave this out")
+
+
 def _rows(vectors: Tensor) -> Tensor:
     if vectors.ndim != 2 or not len(vectors):
         raise ValueError(f"vectors must be N×d with at least one row, not {tuple(vectors.shape)}")
@@ -340,10 +348,10 @@ def _one_cluster(vectors: Tensor, alpha: float | None) -> ImageClusters:
 
 def _constant_pull(graph: Graph, labels: np.ndarray) -> np.ndarray:
     """N×k, the mean of W (Eq. 7) to each cluster; linear in N."""
+    assert graph.shift is not None
     members = F.one_hot(torch.from_numpy(labels)).to(graph.features)
-    sums = graph.matmul(members)
-    own = graph.features.square().sum(1) - graph.shift.squeeze() if graph.shift is not None else 0.0
-    return _means(sums - members * torch.as_tensor(own).unsqueeze(-1), members)
+    own = graph.features.square().sum(1, keepdim=True) - graph.shift
+    return _means(graph.matmul(members) - members * own, members)
 
 
 def _expected_pull(
@@ -351,22 +359,17 @@ def _expected_pull(
 ) -> np.ndarray:
     """N×k, the mean of what modularity keeps of affinities to each cluster of a sample."""
     members = F.one_hot(torch.from_numpy(labels)).to(graph.features)
-    volumes = graph.degrees @ members
-    share = resolution * volumes / graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
-    inside = torch.zeros(len(cosines), dtype=torch.bool)
-    inside[sample] = True
+    total = graph.degrees.sum().clamp(min=torch.finfo(graph.degrees.dtype).tiny)
+    share = resolution * (graph.degrees @ members) / total
     sums = []
     for chunk in cosines.split(CHUNK):
         affinity = (chunk @ graph.features.T).clamp_(min=0)
         sums.append(affinity @ members - affinity.sum(1, keepdim=True) * share)
-    total = torch.cat(sums)
-    own = torch.zeros_like(total)
-    total_degree = graph.degrees.sum().clamp(min=torch.finfo(volumes.dtype).tiny)
-    loops = 1 - resolution * graph.degrees.square() / total_degree
-    own[sample.to(total.device)] = members * loops.unsqueeze(-1)
-    belongs = torch.zeros_like(total)
-    belongs[sample.to(total.device)] = members
-    return _means(total - own, belongs)
+    pulls, belongs = torch.cat(sums), cosines.new_zeros(len(cosines), members.shape[1])
+    place = sample.to(cosines.device)
+    belongs[place] = members
+    pulls[place] -= members * (1 - resolution * graph.degrees.square() / total).unsqueeze(-1)
+    return _means(pulls, belongs)
 
 
 def _means(sums: Tensor, members: Tensor) -> np.ndarray:

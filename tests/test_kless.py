@@ -1,6 +1,7 @@
 """Clusters without k: pictures by their vectors, one picture by its patches, and the rivals."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,11 @@ class TestWithoutAlpha:
         found = cluster_vectors(rows, alpha="data")
         assert found.alpha is None
         assert np.bincount(found.labels).tolist() == list(sizes)
+
+    @pytest.mark.parametrize("given", [{"epochs": 5}, {"max_clusters": 4}, {"local_search": True}])
+    def test_what_only_a_network_has_is_not_passed_over(self, vectors: Tensor, given: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=f"{next(iter(given))}: alpha='data' works without a network"):
+            cluster_vectors(vectors, alpha="data", **given)
 
     def test_one_cluster_is_worth_nothing(self, vectors: Tensor) -> None:
         weights = modularity_affinity(ncut_graph(vectors))

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import os
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -23,7 +24,7 @@ def write_copies(masters: Path, out: Path) -> list[Path]:
         notebook = read_notebook(master)
         for name, made in (("student", student_copy(notebook)), ("teacher", teacher_copy(notebook))):
             copy = out / name / master.name
-            write_whole(copy, json.dumps(_deeper(made), indent=1, ensure_ascii=False) + "\n")
+            write_whole(copy, json.dumps(_led_back(made, masters, copy), indent=1, ensure_ascii=False) + "\n")
             written.append(copy)
     return written
 
@@ -101,8 +102,9 @@ def _text(node: ast.expr) -> str:
     return ""
 
 
-def _deeper(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Paths that lead out of the masters' folder, lengthened for copies that lie one folder deeper."""
+def _led_back(notebook: dict[str, Any], masters: Path, copy: Path) -> dict[str, Any]:
+    """Paths out of the folder of the masters, such as that of data/, as they are from where the copy lies."""
+    out = Path(os.path.relpath(masters.resolve().parent, copy.resolve().parent)).as_posix()
     for cell in notebook["cells"]:
-        cell["source"] = re.sub(r"(\]\(|[\"'])\.\./", r"\1../../", cell["source"])
+        cell["source"] = re.sub(r"(\]\(|[\"'])\.\./", lambda found: f"{found[1]}{out}/", cell["source"])
     return notebook

@@ -36,6 +36,7 @@ from deepcut_lib.cli.trained import Networks, add_trained, check_trained, load_n
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.files import printable, write_whole
 from deepcut_lib.images import encoded, load_image
+from deepcut_lib.kless import EPOCHS as PICTURE_EPOCHS
 from deepcut_lib.kless import (
     PICTURE_SIZE,
     ImageClusters,
@@ -91,10 +92,8 @@ def add_command(commands: take.Commands) -> None:
         help="k sensitivity: the larger, the fewer clusters; 'data': none, but modularity, without a network "
         "and linear in the pictures (default: by backbone)",
     )
-    parser.add_argument(
-        "--k", type=take.whole, default=CC_CLUSTERS, help=f"the most clusters (default: {CC_CLUSTERS})"
-    )
-    parser.add_argument("--epochs", type=take.whole, default=100, help="optimisation steps (default: 100)")
+    parser.add_argument("--k", type=take.whole, help=f"the most clusters (default: {CC_CLUSTERS})")
+    parser.add_argument("--epochs", type=take.whole, help=f"optimisation steps (default: {PICTURE_EPOCHS})")
     parser.add_argument(
         "--by-folder", action="store_true", help="score against the folders that the pictures lie in"
     )
@@ -226,6 +225,8 @@ def _write_parts(
 
 def run_cluster(options: argparse.Namespace) -> int:
     """Cluster all pictures that can be read; returns the exit code."""
+    if options.alpha == "data" and (options.k is not None or options.epochs is not None):
+        raise ValueError("--k and --epochs are of the network; --alpha data has none: leave them out")
     folder = open_folder(options.paths, options.out, overwrite=options.overwrite)
     backbone = take.wanted_backbone(options)
     size = options.size or PICTURE_SIZE
@@ -253,8 +254,8 @@ def run_cluster(options: argparse.Namespace) -> int:
         return cluster_vectors(
             vectors,
             alpha=max(usual / factor, 1.0) if factor != 1 else usual,
-            max_clusters=options.k,
-            epochs=options.epochs,
+            max_clusters=CC_CLUSTERS if options.k is None else options.k,
+            epochs=PICTURE_EPOCHS if options.epochs is None else options.epochs,
             centred=backbone.recipe.centred,
             device=str(backbone.device),
             random_state=options.seed,

@@ -1,8 +1,11 @@
 """No solution is left in a student's copy; a teacher's has all of them, as cells that run."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from deepcut_lib.classroom.copies import student_copy, teacher_copy
+from deepcut_lib.classroom.copies import student_copy, teacher_copy, write_copies
 from deepcut_lib.classroom.exercises import exercises, read_notebook
 from tests.conftest import ROOT
 
@@ -42,3 +45,15 @@ def test_teachers_get_solutions_as_cells_with_minutes(path) -> None:
         assert any(exercise.solution.rstrip() in source and exercise.call in source for source in code)
         assert f"{exercise.minutes} minutes" in note
     assert sum("common mistakes" in note for note in notes) > len(notes) / 2
+
+
+@pytest.mark.parametrize("where", ["class", "deep/er/class"])
+def test_copies_find_the_data_from_wherever_they_lie(where: str, tmp_path: Path) -> None:
+    masters = tmp_path / "notebooks"
+    masters.mkdir()
+    (tmp_path / "data").mkdir()
+    (masters / LESSONS[0].name).write_bytes(LESSONS[0].read_bytes())
+    for copy in write_copies(masters, tmp_path / where):
+        cells = read_notebook(copy)["cells"]
+        (path,) = {p for cell in cells for p in re.findall(r'Path\("([./]+data)"\)', cell["source"])}
+        assert (copy.parent / path).resolve() == tmp_path / "data"

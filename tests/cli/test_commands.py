@@ -277,6 +277,8 @@ def test_clusters_of_many_pictures(folder: Path, capsys: pytest.CaptureFixture[s
     assert (folder / "out" / "clusters.csv").read_text() == table
     assert main([*command, "--alpha", "data"]) == 0
     assert "8 pictures in 2 clusters with pixels, no alpha, seed 0; purity 1.000" in capsys.readouterr().out
+    assert main([*command, "--alpha", "data", "--k", "5"]) == 1
+    assert "--alpha data has none: leave them out" in capsys.readouterr().err
     assert main([*command, "--alpha", "0.5"]) == 1
     assert "error: alpha must be at least 1" in capsys.readouterr().err
     for path in (folder / "images").rglob("*.png"):
