@@ -80,6 +80,14 @@ def printable(text: object) -> str:
     return "".join("�" if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(text))
 
 
+def failure_message(path: Path, error: Exception) -> str:
+    """What is said of a file with which something went wrong: it is named, and errors of others are too."""
+    message = str(error) or type(error).__name__
+    if not isinstance(error, ValueError | OSError):
+        message = f"{type(error).__name__}: {message}"
+    return printable(message if str(path) in message else f"{path}: {message}")
+
+
 def short_names(paths: Iterable[Path]) -> dict[str, Path]:
     """Files by the shortest that tells them apart: the name without ending, the whole name, or the path."""
     forms = {path: (path.stem, path.name, str(path)) for path in paths}

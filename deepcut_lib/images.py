@@ -1,5 +1,6 @@
 """Pictures in: a file, a PIL picture or an array becomes an RGB picture, fitted to a patch grid."""
 
+import io
 import logging
 import os
 import warnings
@@ -187,6 +188,13 @@ def fit_image(image: Image.Image, size: Size, multiple: int = 1) -> Image.Image:
     across, down = (max(round(side / multiple), 1) * multiple for side in (width, height))
     fitted = (across, down)
     return image if fitted == image.size else image.resize(fitted, Image.Resampling.LANCZOS)
+
+
+def encoded(picture: Image.Image, ending: str) -> bytes:
+    """A picture as a JPEG or PNG file's bytes, by the ending."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG" if ending.endswith(".jpg") else "PNG", quality=90)
+    return buffer.getvalue()
 
 
 def _path(path: str | PathLike[str]) -> Path:

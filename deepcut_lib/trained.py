@@ -1,5 +1,6 @@
 """Train once, apply elsewhere (§4): networks fitted to a folder label new pictures without training."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -71,7 +72,7 @@ class TrainedDeepCut:
             ImageError: the picture cannot be used.
             ValueError: another backbone than the one these networks were fitted with.
         """
-        backbone = self._checked(backbone)
+        backbone = resolve_backbone(self.backbone) if backbone is None else self.checked(backbone)
         picture = load_image(image)
         features = backbone(picture, size=self.size, cls=False)
         return self.segment_features(features, refine_on=picture if refine else None)
@@ -130,13 +131,30 @@ class TrainedDeepCut:
         Raises:
             DeepCutError: it could not be written.
         """
+        metadata = {"format": FORMAT, "notes": self._notes}
+        write_whole(Path(path), safetensors.torch.save(self._tensors, metadata))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all that decides what these networks give, as they are after `save` and `load` too."""
+        digest = hashlib.sha256(self._notes.encode())
+        for name, tensor in sorted(self._tensors.items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
         models = {"foreground": self.foreground_model, "parts": self.part_model}
-        tensors = {
+        return {
             f"{stage}/{name}": tensor
             for stage, model in models.items()
             if model is not None
             for name, tensor in model.weights_.items()
         }
+
+    @property
+    def _notes(self) -> str:
         notes = {
             "backbone": self.backbone,
             "recipe": asdict(self.recipe),
@@ -145,8 +163,7 @@ class TrainedDeepCut:
             "n_pictures": self.n_pictures,
             "made_from": self.made_from,
         }
-        metadata = {"format": FORMAT, "notes": json.dumps(notes)}
-        write_whole(Path(path), safetensors.torch.save(tensors, metadata))
+        return json.dumps(notes)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "TrainedDeepCut":
@@ -183,9 +200,12 @@ class TrainedDeepCut:
                 f"{path}: damaged, or not a file of TrainedDeepCut.save; train and save again"
             ) from error
 
-    def _checked(self, backbone: Backbone | None) -> Backbone:
-        if backbone is None:
-            return resolve_backbone(self.backbone)
+    def checked(self, backbone: Backbone) -> Backbone:
+        """A backbone, if it is the one that these networks were fitted with.
+
+        Raises:
+            ValueError: it is another.
+        """
         if backbone.name != self.backbone:
             raise ValueError(f"these networks were fitted with {self.backbone}, not with {backbone.name}")
         return backbone

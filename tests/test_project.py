@@ -82,7 +82,7 @@ HOUSE = (
     "localization parts kless",
     "trained",
     "deepcut_lib",  # what the package itself offers
-    "baselines datasets",
+    "baselines datasets distributed",
     "plots",
     "evaluation",
     "classroom",

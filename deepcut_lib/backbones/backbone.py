@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple, Protocol, Self
@@ -125,6 +125,13 @@ class Backbone:
             raise ValueError(f"this prior was made for {prior.backbone}, not for {self.name}")
         other = copy(self)
         other.prior = prior
+        return other
+
+    def to(self, device: str | torch.device) -> Self:
+        """A copy of it on another device."""
+        other = deepcopy(self)
+        other.device = torch.device(device)
+        other.extractor = other.extractor.to(other.device)
         return other
 
     @cached_property

@@ -62,6 +62,7 @@ def findings() -> Iterator[Finding]:
     yield from _published_backbones()
     yield _data()
     yield from _widgets()
+    yield _ray()
 
 
 def _packages() -> Iterator[Finding]:
@@ -131,3 +132,9 @@ def _widgets() -> Iterator[Finding]:
     for name in ("jupyterlab", "ipywidgets", "ipympl"):
         there = importlib.util.find_spec(name) is not None
         yield Finding(name, there, version(name) if there else f"not installed: {_INSTALL}", needed=False)
+
+
+def _ray() -> Finding:
+    there = importlib.util.find_spec("ray") is not None
+    remedy = "not installed; only --engine ray needs it: pip install -e '.[ray]' -c constraints.txt"
+    return Finding("ray", there, version("ray") if there else remedy, needed=False)

@@ -17,7 +17,7 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.cli.kept import ENDINGS, THUMBNAILS, Row
 from deepcut_lib.cli.page import page
 from deepcut_lib.errors import DeepCutError, ImageError
-from deepcut_lib.files import prepare_folder, printable, sha256, write_whole
+from deepcut_lib.files import failure_message, prepare_folder, printable, sha256, write_whole
 from deepcut_lib.images import find_images, find_unreadable
 from deepcut_lib.masks import find_masks
 
@@ -97,10 +97,7 @@ class Folder:
         except Exception as error:
             if isinstance(error, DeepCutError) and not isinstance(error, ValueError):
                 raise
-            message = str(error) or type(error).__name__
-            if not isinstance(error, ValueError | OSError):
-                message = f"{type(error).__name__}: {message}"
-            self.failures[path] = printable(message if str(path) in message else f"{path}: {message}")
+            self.failures[path] = failure_message(path, error)
 
     def write_page(self, title: str, summary: str, content: str) -> None:
         """Write the page to look through results.

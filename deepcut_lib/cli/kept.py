@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from deepcut_lib.files import sha256, write_whole
+from deepcut_lib.images import encoded
 
 Row = dict[str, Any]
 """What is known of a picture, of what JSON can hold."""
@@ -78,13 +79,6 @@ def kept_results(out: Path, name: str, wanted: Row) -> Row | None:
 
 def _seal(row: Row) -> str:
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()
-
-
-def encoded(picture: Image.Image, ending: str) -> bytes:
-    """A picture as a JPEG or PNG file's bytes, by the ending."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG" if ending.endswith(".jpg") else "PNG", quality=90)
-    return buffer.getvalue()
 
 
 def write_arrays(file: Path, arrays: Arrays, made_from: Row) -> None:

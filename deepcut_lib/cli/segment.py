@@ -11,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from deepcut_lib.cli import arguments as take
+from deepcut_lib.cli.engine import add_engine, check_engine, run_by_ray
 from deepcut_lib.cli.folder import Folder, open_folder, settings_of
 from deepcut_lib.cli.kept import FILES, Row, kept_results, write_results
 from deepcut_lib.cli.page import gallery
@@ -70,13 +71,17 @@ def _add(parser: take.Parser) -> None:
     clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
     clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
     add_trained(parser)
+    add_engine(parser)
     parser.set_defaults(run=run_segment)
 
 
 def run_segment(options: argparse.Namespace) -> int:
     """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
+    check_engine(options)
     check_trained(options)
-    folder = open_folder(options.paths, options.out, masks=options.masks, overwrite=options.overwrite)
+    local = options.engine == "local"
+    if local:  # what is wrong with the pictures is said before anything is loaded
+        folder = open_folder(options.paths, options.out, masks=options.masks, overwrite=options.overwrite)
     backbone, loaded = load_networks(options)
     if loaded:
         recipe = loaded.recipe
@@ -84,6 +89,8 @@ def run_segment(options: argparse.Namespace) -> int:
         recipe = backbone.foreground_recipe.but(
             objective=options.objective, n_clusters=options.k, alpha=options.alpha, epochs=options.epochs
         )
+    if not local:
+        return run_by_ray(options, backbone, recipe, loaded)
     networks = networks_for(options, folder, backbone, loaded, recipe)
     settings = settings_of(options, backbone, recipe=asdict(recipe), refine=options.refine)
     how = f"{backbone.name}, {take.described(recipe)}"

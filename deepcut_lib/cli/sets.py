@@ -26,7 +26,6 @@ from deepcut_lib.cli.kept import (
     THUMBNAILS,
     Arrays,
     Row,
-    encoded,
     kept_arrays,
     kept_results,
     write_arrays,
@@ -36,7 +35,7 @@ from deepcut_lib.cli.page import gallery, groups
 from deepcut_lib.cli.trained import Networks, add_trained, check_trained, load_networks, networks_for
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.files import printable, write_whole
-from deepcut_lib.images import load_image
+from deepcut_lib.images import encoded, load_image
 from deepcut_lib.kless import EPOCHS as PICTURE_EPOCHS
 from deepcut_lib.kless import (
     PICTURE_SIZE,

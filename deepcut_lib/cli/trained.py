@@ -93,10 +93,10 @@ def check_trained(options: argparse.Namespace) -> None:
         ValueError: one of them does not; the message names it.
     """
     if options.trained:
-        _refuse(options, _FITTED, "--trained, whose networks are fitted already")
+        refuse(options, _FITTED, "--trained, whose networks are fitted already")
     elif options.save_trained or options.together:
         flag = "--save-trained" if options.save_trained else "--together"
-        _refuse(options, _ONE_STAGE, f"{flag}, which fits the same networks to all pictures together")
+        refuse(options, _ONE_STAGE, f"{flag}, which fits the same networks to all pictures together")
     elif options.train_on:
         raise ValueError(
             "--train-on says how many pictures networks are fitted to; give --together, or "
@@ -253,7 +253,12 @@ def _content(path: Path) -> str | None:
         return None
 
 
-def _refuse(options: argparse.Namespace, names: Iterable[str], flag: str) -> None:
+def refuse(options: argparse.Namespace, names: Iterable[str], flag: str) -> None:
+    """See that options are not given which do not go with another one.
+
+    Raises:
+        ValueError: one of them is; the message names it.
+    """
     for name in names:
         if getattr(options, name, None) not in (None, False):
             raise ValueError(f"--{name.replace('_', '-')} does not go with {flag}; leave it out")
