@@ -9,8 +9,6 @@ from nbformat import NotebookNode
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 """Kinds of saved figures; of several, the first stays."""
 
-NOTATION = "\n\n(Symbols and terms: [notation and glossary](../docs/notation.md).)"
-
 _CAPTION = re.compile(r"\*Figure: (.+?)\*(?:\n|$)", re.S)
 _BOX = re.compile(r"<textarea\b.*?</textarea>\n?", re.S)
 
@@ -36,9 +34,8 @@ def figures(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, str | None]]
 def prepare(notebook: NotebookNode) -> NotebookNode:
     """Give every figure its caption as alternative text, and leave nothing that needs a kernel; in place.
 
-    Explorers become their last picture, boxes to write a guess into go, and the first cell leads to the glossary.
-    The alternative text stands where MyST-NB looks for it (the cell's metadata) and where our slides do
-    (the output's).
+    Explorers become their last picture, and boxes to write a guess into go. The alternative text stands where
+    MyST-NB looks for it (the cell's metadata) and where our slides do (the output's).
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -52,8 +49,6 @@ def prepare(notebook: NotebookNode) -> NotebookNode:
             for output in cell.outputs:
                 if "data" in output:
                     output.setdefault("metadata", {})["alt"] = words
-    if notebook.cells and "notation.md" not in notebook.cells[0].source:
-        notebook.cells[0].source += NOTATION
     return notebook
 
 

@@ -177,6 +177,7 @@ def write_slides(notebooks: list[Path], out: Path) -> list[Path]:
         extra_template_basedirs=[str(TEMPLATES)],
         reveal_url_prefix="reveal",
         reveal_theme="white",
+        exclude_anchor_links=True,
     )
     pages, titles = [], []
     for path in notebooks:
@@ -208,8 +209,9 @@ ASSETS = {
 
 
 def _to_pages(page: str) -> str:
-    """Links to other notebooks lead to their slides."""
-    return re.sub(r'href="([\w./]+)\.ipynb"', r'href="\1.html"', page)
+    """Links to other notebooks lead to their slides; those to other files of the repository keep their words alone."""
+    page = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', page)
+    return re.sub(r'<a href="\.\./[^"]*"[^>]*>(.*?)</a>', r"\1", page, flags=re.S)
 
 
 def main() -> None:
