@@ -1,7 +1,7 @@
 """The site: lessons as saved, guide, glossary, results and the library's reference; `make site`.
 
-The root of the repository is the source folder, so that links between pages, lessons and files are the same on the site as
-they are in the repository.
+The root of the repository is the source folder, so that links between pages, lessons and files are the same
+on the site as they are in the repository.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Checks a folder of pages: every link leads somewhere, nothing is loaded from the net, every picture has words.
+"""Checks folders of pages: links lead somewhere, nothing is loaded from the net, every picture has words.
 
-    python -m docs.links site slides
+python -m docs.links site slides
 """
 
 import argparse
@@ -37,7 +37,9 @@ class _Page(HTMLParser):
 
 def faults(folder: Path) -> Iterator[str]:
     """What is wrong with the pages of a folder, a line each; links into the net are not followed."""
-    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+    pages = {
+        path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))
+    }
     if not pages:
         yield f"{folder}: no pages"
     for path, page in pages.items():

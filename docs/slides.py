@@ -2,8 +2,8 @@
 
     python -m docs.slides notebooks/*.ipynb --out slides
 
-Every heading begins a slide, every figure has one of its own, and what is too long for one is continued below it. Captions
-become the speaker's notes (key S), exercises keep their task; imports, hints and solutions are left out.
+Every heading begins a slide, every figure has one of its own, and what is too long for one goes on below it.
+Captions become the speaker's notes (key S); of exercises the task stays; imports, hints and solutions do not.
 """
 
 import argparse
@@ -33,7 +33,7 @@ _COLUMNS = 98
 """Letters in a line of text, as `slides_template/slides.css` sets it."""
 
 _LINE, _CODE_LINE, _HEADING, _MATH, _GAP = 33, 22, 66, 84, 16
-"""Pixels of a line of text, of code, of a heading, of a formula in a line of its own, and between paragraphs."""
+"""Pixels of a line of text, of code, of a heading, of a displayed formula, and between paragraphs."""
 
 
 @dataclass
@@ -139,7 +139,9 @@ def _code(cell: NotebookNode) -> Iterator[Piece]:
     shown = new_code_cell(cell.source, outputs=printed, execution_count=cell.execution_count)
     yield Piece(shown, _CODE_LINE * lines + 2 * _GAP)
     for picture in pictures:
-        alone = new_code_cell("", outputs=[new_output("display_data", picture.data, metadata=picture.metadata)])
+        alone = new_code_cell(
+            "", outputs=[new_output("display_data", picture.data, metadata=picture.metadata)]
+        )
         alone.metadata["transient"] = {"remove_source": True}
         yield Piece(alone, ROOM, "subslide")
 
@@ -209,7 +211,7 @@ ASSETS = {
 
 
 def _to_pages(page: str) -> str:
-    """Links to other notebooks lead to their slides; those to other files of the repository keep their words alone."""
+    """Links to other notebooks lead to their slides; of those to other files the words stay."""
     page = re.sub(r'href="(\w+)\.ipynb"', r'href="\1.html"', page)
     return re.sub(r'<a href="\.\./[^"]*"[^>]*>(.*?)</a>', r"\1", page, flags=re.S)
 
