@@ -85,3 +85,14 @@ def test_every_module_of_the_library_has_a_place_in_the_reference() -> None:
     for path in package.glob("*/__init__.py"):
         if path.parent.name not in OWN_PAGES:
             assert f"automodule:: deepcut_lib.{path.parent.name}." in reference, path.parent.name
+
+
+def test_every_lesson_has_its_section_in_the_guide() -> None:
+    guide = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
+    sections = {section[:2]: section for section in guide.split("\n## ")[1:]}
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        section = sections[path.stem[:2]]
+        assert "**For:**" in section, path.stem
+        assert "45 " in section and "90 minutes:**" in section, path.stem
+        assert all(f"\n{number}. *" in section for number in (1, 2, 3)), path.stem
+        assert "**Project:**" in section or "**Explorer:** none" in section, path.stem
