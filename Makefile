@@ -1,20 +1,39 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/pip --quiet --disable-pip-version-check
+# TORCH_INDEX: address of a package index whose torch brings no CUDA libraries.
+# WHEELHOUSE: a folder made by `make wheelhouse`; everything is then taken from there, without a net.
+TORCH_INDEX ?=
+WHEELHOUSE ?=
+TORCH = --no-deps torch torchvision -c constraints.txt
+OFFLINE = $(if $(WHEELHOUSE),--no-index --find-links $(abspath $(WHEELHOUSE)))
 
-.PHONY: help install demo test check lab notebooks site slides clean
+.PHONY: help install wheelhouse demo test check lab class notebooks site slides clean
 help:            ## list what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 install: $(VENV)/.installed   ## make .venv with pinned dependencies
-$(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 install"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[notebooks,dev]' -c constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install $(TORCH) --index-url $(TORCH_INDEX)
+endif
+	$(PIP) install $(OFFLINE) -e '.[notebooks,dev]' -c constraints.txt
 	@# Notebooks may import torch before deepcut_lib; see deepcut_lib/threads.py
 	$(BIN)/python -m ipykernel install --sys-prefix --env GOMP_SPINCOUNT 3000 >/dev/null
 	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 install"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+wheelhouse: | $(BIN)/python   ## collect in wheelhouse/ all that make install needs on machines like this one
+ifneq ($(TORCH_INDEX),)
+	$(PIP) wheel $(TORCH) --index-url $(TORCH_INDEX) --wheel-dir wheelhouse
+endif
+	$(PIP) wheel --find-links wheelhouse --wheel-dir wheelhouse '.[notebooks,dev]' 'setuptools>=80' -c constraints.txt
+	rm -f wheelhouse/deepcut_lib-*.whl
 
 demo: install    ## segment every picture in data/ into results/
 	$(BIN)/python -m deepcut_lib segment data/images --masks data/masks --refine --out results
@@ -29,6 +48,9 @@ check: install   ## lint and check types
 
 lab: install     ## open JupyterLab on notebooks/
 	$(BIN)/jupyter lab notebooks
+
+class: install   ## make class/student and class/teacher from notebooks/
+	$(BIN)/python -m deepcut_lib class
 
 notebooks: install ## run every notebook and save it with its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \

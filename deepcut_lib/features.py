@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 
@@ -183,6 +182,8 @@ def pca_rgb(features: PatchFeatures) -> np.ndarray:
     values = features.values.double().cpu().numpy()
     colours = np.full((len(values), 3), 0.5)
     if np.ptp(values, axis=0).any():
+        from sklearn.decomposition import PCA
+
         # The exact solver: the same picture gives the same colours, and scikit-learn fixes each sign
         parts = PCA(min(3, *values.shape), svd_solver="full").fit_transform(values)
         spread = np.ptp(parts, axis=0)

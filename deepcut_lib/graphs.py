@@ -139,6 +139,22 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
     return Graph(features, largest / alpha, nonnegative=False, dense=dense)
 
 
+def modularity_affinity(graph: Graph, resolution: float = 1.0) -> Tensor:
+    """What modularity keeps of affinities: each less the one expected by chance, W_ij − d_i d_j / Σd; n×n.
+
+    Expected, if each patch spread its degree over the others as they spread theirs (Newman and Girvan, 2004).
+    In place of Eq. 7's constant, max(FFᵀ)/α, which somebody must choose, each pair has a threshold of its own
+    that comes from the data. Rows sum to zero, so one cluster for all is worth nothing.
+
+    Args:
+        graph: a single graph of nonnegative affinities (Eq. 6).
+        resolution: how often the expected affinity is subtracted.
+    """
+    degrees = graph.degrees
+    total = degrees.sum().clamp(min=torch.finfo(degrees.dtype).tiny)
+    return graph.affinity - resolution * degrees.unsqueeze(-1) * degrees / total
+
+
 def normalized_cut(graph: Graph, labels: Tensor) -> float:
     """N-cut of a partition: Σ over its parts of (affinity to the rest) / (affinity to all patches).
 

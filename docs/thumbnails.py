@@ -17,7 +17,12 @@ def main() -> None:
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
             if "thumbnail" in cell.metadata.get("tags", []):
-                data = next(output.data["image/png"] for output in cell.outputs if "data" in output)
+                data = next(
+                    output.data[kind]
+                    for output in cell.outputs
+                    for kind in ("image/png", "image/jpeg")
+                    if kind in output.get("data", {})
+                )
                 picture = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
                 picture.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
                 picture.save(ROOT / "docs" / "lessons" / f"{path.stem}.png", optimize=True)

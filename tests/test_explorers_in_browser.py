@@ -1,34 +1,52 @@
-"""Every explorer in a real JupyterLab: a control moves, and the picture changes."""
+"""Every explorer in a real JupyterLab: a control moves, and the picture changes.
 
-import shutil
+Of each lesson only the cells run that its explorer needs.
+"""
+
 import time
 from collections.abc import Iterator
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
 
 from tests.browser import CHROMIUM, Lab, jupyterlab, picture, run_all
 from tests.conftest import DATA, ROOT
+from tests.needed import cells_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if CHROMIUM is None:
     pytest.skip("no Chromium is installed: explorers are not tried in a browser", allow_module_level=True)
 
 
+OWN = DATA / "images" / "other_03.jpg"
+"""A picture that no explorer shows at first."""
+
+NOTEBOOKS = {
+    path.name: nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+}
+
+
 def tagged(tag: str) -> list[str]:
     """The notebooks that have a cell with this tag, by name."""
     return [
-        path.name
-        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
-        if any(tag in cell.metadata.get("tags", []) for cell in nbformat.read(path, as_version=4).cells)
+        name
+        for name, notebook in NOTEBOOKS.items()
+        if any(tag in cell.metadata.get("tags", []) for cell in notebook.cells)
     ]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     root = tmp_path_factory.mktemp("root")
-    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    (root / "notebooks").mkdir()
+    for name in tagged("explorer"):
+        notebook = NOTEBOOKS[name]
+        (explorer,) = (cell for cell in notebook.cells if "explorer" in cell.metadata.get("tags", []))
+        cells = cells_for(notebook.cells, explorer)
+        nbformat.write(NotebookNode({**notebook, "cells": cells}), root / "notebooks" / name)
     (root / "data").symlink_to(DATA)
+    (root / "RESULTS.md").symlink_to(ROOT / "RESULTS.md")
     with jupyterlab(root, tmp_path_factory.mktemp("jupyter")) as server:
         yield server
 
@@ -85,7 +103,13 @@ def test_a_control_changes_the_picture(
             explorer.locator("canvas").last.click(
                 position={"x": box["width"] * 0.2, "y": box["height"] * 0.6}
             )
-            changed(explorer, moved)
+            moved = changed(explorer, moved)
+        explorer.locator('button:text-is("pin")').click()
+        explorer.locator("text=/^pinned: /").wait_for(timeout=90_000)
+        explorer.locator('button:text-is("reset")').click()
+        moved = changed(explorer, moved)
+        explorer.locator('input[type="file"]').set_input_files(OWN)
+        changed(explorer, moved)
         page.screenshot(path=str(tmp_path_factory.getbasetemp() / f"{name}.png"))
     finally:
         lab.stop_kernels()

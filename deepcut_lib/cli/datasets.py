@@ -9,7 +9,7 @@ from deepcut_lib.datasets import SOURCES, check, download, remedy
 
 def add_command(commands: take.Commands) -> None:
     """Add ``datasets`` with its three actions."""
-    parser = commands.add_parser("datasets", help="list, check and download the benchmark sets")
+    parser = commands.add_parser("datasets")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="all sets and where they come from")
     listing.set_defaults(run=_list)

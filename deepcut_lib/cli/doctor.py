@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 def add_command(commands: take.Commands) -> None:
     """Add ``doctor``."""
-    parser = commands.add_parser("doctor", help="check versions, devices, backbones, data and widgets")
+    parser = commands.add_parser("doctor")
     parser.set_defaults(run=lambda options: run_doctor())
 
 

@@ -15,7 +15,7 @@ from deepcut_lib.files import printable
 
 def add_command(commands: take.Commands) -> None:
     """Add ``evaluate`` to the commands; what its arguments are called here is what `Request` calls them."""
-    parser = commands.add_parser("evaluate", help="fill a table of the paper")
+    parser = commands.add_parser("evaluate")
     parser.set_defaults(run=run)
     parser.add_argument("table", choices=list(TABLES), metavar="TABLE", help="1 to 5, or horses or sample")
     parser.add_argument("--data", type=take.path, metavar="ROOT", help="folder of the data sets")
@@ -47,6 +47,14 @@ def add_command(commands: take.Commands) -> None:
         help="fit pictures as each method's publication does, or alike for all (default: own in 1 and 2)",
     )
     parser.add_argument("--batch", type=take.whole, default=8, help="pictures done together (default: 8)")
+    parser.add_argument(
+        "--certificate",
+        type=take.positive,
+        nargs="?",
+        const=600.0,
+        metavar="SECONDS",
+        help="table 5: bound each draw's optimum, and say how far below it methods end (default: 600 s each)",
+    )
     parser.add_argument("--edge-model", type=take.path, metavar="FILE", help="edge model of EdgeBoxes")
     parser.add_argument(
         "--out", type=take.path, default=Path("results"), metavar="DIR", help="default: results"

@@ -18,6 +18,7 @@ figure img { display: block; width: 100%; height: 14rem; object-fit: contain; ba
 .overlay img.mask, .overlay img.labels { display: none; }
 figcaption { padding: .5rem .75rem; }
 .thumbnails img { height: 6rem; margin: .2rem; border-radius: .3rem; }
+.thumbnails { content-visibility: auto; contain-intrinsic-size: auto 60rem; }
 .failed { border: 1px solid #d55e00; border-radius: .5rem; padding: .5rem 1rem; }
 """
 
@@ -29,6 +30,9 @@ document.querySelector('[name=order]').onchange = e => [...main.children]
     : (a.dataset.score || 9) - (b.dataset.score || 9)).forEach(f => main.append(f));
 """
 
+
+BLOCK = 120
+"""Thumbnails of a block: a page of 10,000 pictures is laid out a block at a time."""
 
 _VIEWS = {"overlay": "foreground", "labels": "clusters", "mask": "mask"}
 """Kinds of a picture's files, and what the page calls them."""
@@ -80,16 +84,24 @@ def gallery(rows: Sequence[dict[str, Any]]) -> str:
 <script>{_SCRIPT}</script>"""
 
 
-def groups(thumbnails: dict[str, dict[str, str]]) -> str:
-    """Small pictures under headings.
+def groups(thumbnails: dict[str, dict[str, str]], notes: Sequence[str] = ()) -> str:
+    """Small pictures under headings, in blocks that a browser lays out when they come into view.
 
     Args:
         thumbnails: by heading and name, each picture's file, relative to the page.
+        notes: sentences above all.
     """
-    return "\n".join(
-        f'<h2>{escape(heading)}</h2>\n<p class="thumbnails">{_thumbnails(files)}</p>'
-        for heading, files in thumbnails.items()
-    )
+    links = " ".join(f'<a href="#group{i}">{escape(heading)}</a>' for i, heading in enumerate(thumbnails))
+    said = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    parts = [f"<nav>{links}</nav>", f"<ul>{said}</ul>" if said else ""]
+    for i, (heading, files) in enumerate(thumbnails.items()):
+        parts.append(f'<h2 id="group{i}">{escape(heading)}</h2>')
+        items = list(files.items())
+        parts += [
+            f'<p class="thumbnails">{_thumbnails(dict(items[start : start + BLOCK]))}</p>'
+            for start in range(0, len(items), BLOCK)
+        ]
+    return "\n".join(parts)
 
 
 def _figure(row: dict[str, Any]) -> str:

@@ -29,14 +29,12 @@ def add_command(commands: take.Commands) -> None:
     _add(
         commands.add_parser(
             "segment",
-            help="foreground masks of pictures",
             description="Write each picture's mask, clusters, box and overlay, and a page to look through.",
         )
     )
     _add(
         commands.add_parser(
             "localize",
-            help="one box for each picture",
             description="The same files; what is reported and scored is the box round the main object.",
         )
     )

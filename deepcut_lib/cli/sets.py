@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,7 +37,17 @@ from deepcut_lib.cli.trained import Networks, add_trained, check_trained, load_n
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.files import printable, write_whole
 from deepcut_lib.images import load_image
-from deepcut_lib.kless import PICTURE_SIZE, ImageClusters, cluster_vectors, picture_vector
+from deepcut_lib.kless import EPOCHS as PICTURE_EPOCHS
+from deepcut_lib.kless import (
+    PICTURE_SIZE,
+    ImageClusters,
+    Suggestions,
+    cluster_by_modularity,
+    cluster_vectors,
+    picture_vector,
+    pictures_recipe,
+    suggest,
+)
 from deepcut_lib.metrics import cluster_scores
 from deepcut_lib.parts import EPOCHS, MODES, Parts, find_parts, parts_recipe
 from deepcut_lib.plots import PALETTE
@@ -54,7 +65,6 @@ def add_command(commands: take.Commands) -> None:
     """Add ``parts`` and ``cluster``."""
     parser = commands.add_parser(
         "parts",
-        help="the same parts in all pictures",
         description="Cut each picture's foreground into parts that mean the same in every picture.",
     )
     take.add_prior(take.add_pictures(parser))
@@ -73,23 +83,26 @@ def add_command(commands: take.Commands) -> None:
 
     parser = commands.add_parser(
         "cluster",
-        help="clusters of pictures, their number found",
         description="Sort pictures into clusters by what they show, without a number of clusters.",
     )
     take.add_pictures(parser)
     parser.add_argument(
         "--alpha",
-        type=take.positive,
-        help="k sensitivity: the larger, the fewer clusters (default: by backbone)",
+        type=_alpha,
+        metavar="ALPHA",
+        help="k sensitivity: the larger, the fewer clusters; 'data': none, but modularity, without a network "
+        "and linear in the pictures (default: by backbone)",
     )
-    parser.add_argument(
-        "--k", type=take.whole, default=CC_CLUSTERS, help=f"the most clusters (default: {CC_CLUSTERS})"
-    )
-    parser.add_argument("--epochs", type=take.whole, default=100, help="optimisation steps (default: 100)")
+    parser.add_argument("--k", type=take.whole, help=f"the most clusters (default: {CC_CLUSTERS})")
+    parser.add_argument("--epochs", type=take.whole, help=f"optimisation steps (default: {PICTURE_EPOCHS})")
     parser.add_argument(
         "--by-folder", action="store_true", help="score against the folders that the pictures lie in"
     )
     parser.set_defaults(run=run_cluster)
+
+
+def _alpha(text: str) -> float | Literal["data"]:
+    return "data" if text == "data" else take.positive(text)
 
 
 def run_parts(options: argparse.Namespace) -> int:
@@ -213,6 +226,8 @@ def _write_parts(
 
 def run_cluster(options: argparse.Namespace) -> int:
     """Cluster all pictures that can be read; returns the exit code."""
+    if options.alpha == "data" and (options.k is not None or options.epochs is not None):
+        raise ValueError("--k and --epochs are of the network; --alpha data has none: leave them out")
     folder = open_folder(options.paths, options.out, overwrite=options.overwrite)
     backbone = take.wanted_backbone(options)
     size = options.size or PICTURE_SIZE
@@ -225,18 +240,34 @@ def run_cluster(options: argparse.Namespace) -> int:
     if not arrays:
         return folder.report("No picture could be used.")
     names = list(arrays)
-    clusters = cluster_vectors(
-        torch.from_numpy(np.stack([of_picture["vector"] for of_picture in arrays.values()])),
-        alpha=options.alpha,
-        max_clusters=options.k,
-        epochs=options.epochs,
-        centred=backbone.recipe.centred,
-        device=str(backbone.device),
-        random_state=options.seed,
-    )
+    vectors = torch.from_numpy(np.stack([of_picture["vector"] for of_picture in arrays.values()]))
+
+    def cluster(factor: float) -> ImageClusters:
+        """The clusters where what is subtracted from affinities is so many times as much."""
+        if options.alpha == "data":
+            return cluster_by_modularity(
+                vectors.to(backbone.device),
+                centred=backbone.recipe.centred,
+                resolution=factor,
+                random_state=options.seed,
+            )
+        usual = pictures_recipe(backbone.recipe.centred, options.alpha).alpha
+        return cluster_vectors(
+            vectors,
+            alpha=max(usual / factor, 1.0) if factor != 1 else usual,
+            max_clusters=CC_CLUSTERS if options.k is None else options.k,
+            epochs=PICTURE_EPOCHS if options.epochs is None else options.epochs,
+            centred=backbone.recipe.centred,
+            device=str(backbone.device),
+            random_state=options.seed,
+        )
+
+    clusters = cluster(1)
+    suggestions = suggest(clusters, cluster)
+    how = "no alpha" if clusters.alpha is None else f"α={clusters.alpha:g}"
     summary = (
-        f"{len(names)} pictures in {clusters.n_clusters} clusters with {backbone.name}, "
-        f"α={clusters.alpha:g}, seed {options.seed}"
+        f"{len(names)} pictures in {clusters.n_clusters} clusters with {backbone.name}, {how}, "
+        f"seed {options.seed}"
     )
     if options.by_folder:
         scores = cluster_scores([folder.pictures[name].parent.name for name in names], clusters.labels)
@@ -244,10 +275,10 @@ def run_cluster(options: argparse.Namespace) -> int:
     summary += f"; {len(folder.failures)} not done." if folder.failures else "."
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(["name", "picture", "cluster"])
+    table.writerow(["name", "picture", "cluster", "sureness"])
     table.writerows(
-        [name, printable(folder.pictures[name]), cluster]
-        for name, cluster in zip(names, clusters.labels.tolist(), strict=True)
+        [name, printable(folder.pictures[name]), number, f"{sure:.3f}"]
+        for name, number, sure in zip(names, clusters.labels.tolist(), clusters.sureness, strict=True)
     )
     write_whole(options.out / "clusters.csv", text.getvalue())
 
@@ -259,7 +290,10 @@ def run_cluster(options: argparse.Namespace) -> int:
         return place
 
     thumbnails = {name: place for name, place, _ in folder.each(thumbnail)}
-    folder.write_page("DeepCut: clusters", summary, groups(_by_cluster(clusters, names, thumbnails)))
+    notes = _notes(suggestions)
+    folder.write_page("DeepCut: clusters", summary, groups(_by_cluster(clusters, names, thumbnails), notes))
+    for note in notes:
+        print(note)
     return folder.report(summary)
 
 
@@ -288,14 +322,29 @@ def _arrays_of(folder: Folder, settings: Row, compute: Callable[[Path], Arrays])
 def _by_cluster(
     clusters: ImageClusters, names: list[str], thumbnails: dict[str, str]
 ) -> dict[str, dict[str, str]]:
-    """The thumbnails of each cluster's pictures by name, under the cluster's heading."""
-    members = [[names[i] for i in clusters.members(cluster)] for cluster in range(clusters.n_clusters)]
+    """Each cluster's thumbnails by name, the least sure first, under the cluster's heading."""
+    order = np.argsort(clusters.sureness, kind="stable")
+    members = [[names[i] for i in order[clusters.labels[order] == k]] for k in range(clusters.n_clusters)]
     return {
         f"Cluster {cluster}: {len(own)} pictures": {
             name: thumbnails[name] for name in own if name in thumbnails
         }
         for cluster, own in enumerate(members)
     }
+
+
+def _notes(suggestions: Suggestions) -> list[str]:
+    """What to merge or split, in words."""
+    merges = [
+        f"Clusters {', '.join(map(str, together[:-1]))} and {together[-1]} are close: one step further they "
+        "are one."
+        for together in suggestions.merges
+    ]
+    splits = [
+        f"Cluster {number} may be several: one step further it falls into {', '.join(map(str, sizes))}."
+        for number, sizes in suggestions.splits.items()
+    ]
+    return merges + splits
 
 
 def _features(arrays: Arrays, backbone: Backbone) -> PatchFeatures:

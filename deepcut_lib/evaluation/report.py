@@ -177,9 +177,10 @@ def _command(evaluation: Evaluation) -> str:
         ("--stride", request.stride),
         ("--size", request.size),
         ("--inputs", request.inputs),
+        ("--certificate", request.certificate),
     ):
         if value is not None:
-            words.append(f"{flag} {value}")
+            words.append(f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}")
     if request.checkpoint:
         words.append(f"--checkpoint {shlex.quote(request.checkpoint.name)}")
     return " ".join(words)

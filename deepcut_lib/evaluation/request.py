@@ -27,6 +27,7 @@ class Request:
         size: side of the square that pictures are squashed to.
         inputs: how pictures are fitted; None for the table's way.
         batch: pictures that are worked on together.
+        certificate: seconds for an upper bound of each draw of pictures (table 5); None for none.
         edge_model: EdgeBoxes' file of structured edges.
         out: folder that the folder of results is made in.
         record: a Markdown file that collects reports; this one takes its place there.
@@ -46,6 +47,7 @@ class Request:
     size: int | None = None
     inputs: Inputs | None = None
     batch: int = 8
+    certificate: float | None = None
     edge_model: Path | None = None
     out: Path = Path("results")
     record: Path | None = None

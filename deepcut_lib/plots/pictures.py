@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from deepcut_lib.features import upsample
 from deepcut_lib.metrics import Box
-from deepcut_lib.plots.figure import show
+from deepcut_lib.plots.figure import blank, show
 from deepcut_lib.plots.style import FOUND, PALETTE
 from deepcut_lib.segmentation import Segmentation
 
@@ -46,7 +46,7 @@ def results_figure(
     pictures: Sequence[Image.Image], segmentations: Sequence[Segmentation], titles: Sequence[str]
 ) -> Figure:
     """A row for the pictures, one for their clusters and one for their foreground."""
-    figure = Figure(figsize=(2.1 * len(pictures), 5.4), layout="constrained")
+    figure = blank(None, 5.4, 2.1 * len(pictures))
     axes = figure.subplots(3, len(pictures), squeeze=False)
     for column, picture, segmentation, title in zip(axes.T, pictures, segmentations, titles, strict=True):
         foreground = overlay(picture, segmentation.mask, segmentation.box)

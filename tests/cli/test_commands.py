@@ -262,10 +262,11 @@ def test_clusters_of_many_pictures(folder: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"not done: .*not\.png", printed.err)
     assert "8 pictures in 2 clusters with pixels, α=12, seed 0; purity 1.000, NMI 1.000" in printed.out
     table = (folder / "out" / "clusters.csv").read_text()
-    assert table.splitlines()[0] == "name,picture,cluster"
+    assert table.splitlines()[0] == "name,picture,cluster,sureness"
+    assert all(0 < float(line.split(",")[-1]) <= 1 for line in table.splitlines()[1:])
     assert len(table.splitlines()) == 9
     page = (folder / "out" / "index.html").read_text()
-    assert page.count("<h2>Cluster") == 2
+    assert page.count("<h2 id=") == 2
     assert "not.png" in page
     for name in re.findall(r'src="([^"]+)"', page):
         assert (folder / "out" / name).exists()
@@ -274,6 +275,10 @@ def test_clusters_of_many_pictures(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(command) == 0
     assert "8 kept from before" in capsys.readouterr().out
     assert (folder / "out" / "clusters.csv").read_text() == table
+    assert main([*command, "--alpha", "data"]) == 0
+    assert "8 pictures in 2 clusters with pixels, no alpha, seed 0; purity 1.000" in capsys.readouterr().out
+    assert main([*command, "--alpha", "data", "--k", "5"]) == 1
+    assert "--alpha data has none: leave them out" in capsys.readouterr().err
     assert main([*command, "--alpha", "0.5"]) == 1
     assert "error: alpha must be at least 1" in capsys.readouterr().err
     for path in (folder / "images").rglob("*.png"):

@@ -13,6 +13,7 @@ from deepcut_lib.backbones.remembering import RememberingBackbone
 from deepcut_lib.features import upsample
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.lessons.common.explorer import Explorer
+from deepcut_lib.lessons.common.masks import Panel, masks_figure
 from deepcut_lib.lessons.segmentation import checks
 from deepcut_lib.lessons.segmentation import figures as plots
 from deepcut_lib.lessons.segmentation.explorer import explore_segment
@@ -144,23 +145,13 @@ def test_the_loss_with_a_prior_is_the_library_s(lesson: dict[str, Any], blobs: t
         torch.testing.assert_close(lesson["cut_with_prior"](graph, assignment, prior, mu), expected)
 
 
-def test_crops_cut_the_object_at_as_many_edges_as_asked(lesson: dict[str, Any]) -> None:
-    _, truth = read("bird_01")
-    for edges in range(3):
-        left, top, right, bottom = lesson["crop_box"](truth, edges)
-        cropped = truth[top:bottom, left:right]
-        sides = (cropped[0], cropped[-1], cropped[:, 0], cropped[:, -1])
-        assert sum(side.any() for side in sides) == edges
-        assert lesson["on_border"](cropped) == (edges > 0)
-
-
 # Figures
 
 
 def test_masks_are_shown_in_rows_with_their_iou() -> None:
     picture, truth = read("bird_01")
-    panels = [plots.Panel(f"panel {i}", picture, truth, truth if i else None) for i in range(3)]
-    axes = plots.masks_figure(panels, columns=2).axes
+    panels = [Panel(f"panel {i}", picture, truth, truth if i else None) for i in range(3)]
+    axes = masks_figure(panels, columns=2).axes
     assert [one.get_title() for one in axes[:3]] == ["panel 0", "panel 1", "panel 2"]
     assert [one.get_xlabel() for one in axes[:3]] == ["", "IoU 1.00", "IoU 1.00"]
     assert not axes[3].axison
@@ -169,7 +160,7 @@ def test_masks_are_shown_in_rows_with_their_iou() -> None:
 def test_empty_and_full_masks_can_be_shown() -> None:
     picture, truth = read("bird_01")
     for mask in (np.zeros_like(truth), np.ones_like(truth)):
-        figure = plots.masks_figure([plots.Panel("", picture, mask, truth)])
+        figure = masks_figure([Panel("", picture, mask, truth)])
         assert figure.axes[0].get_xlabel().startswith("IoU 0.")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from deepcut_lib import DeepCut, load_backbone, losses, metrics
 from deepcut_lib.baselines import connected_components, spectral
 from deepcut_lib.errors import BackboneUnavailableError
-from deepcut_lib.graphs import cc_graph, ncut_graph
+from deepcut_lib.graphs import cc_graph, modularity_affinity, ncut_graph
 from deepcut_lib.kless import centre_vectors, cluster_vectors, picture_vector
 from deepcut_lib.lessons.common.explorer import Explorer
 from deepcut_lib.lessons.k_less import checks
@@ -82,6 +82,11 @@ def test_the_loss_is_the_librarys(lesson: dict[str, Any], features: Tensor) -> N
         torch.testing.assert_close(by_loops, expected, rtol=1e-4, atol=1e-3)
     soft = torch.softmax(torch.randn(3, 12, 5, generator=torch.Generator().manual_seed(2)), -1)
     torch.testing.assert_close(lesson["cc_loss"](graph.affinity, soft), losses.cc_loss(graph, soft))
+
+
+def test_what_is_expected_is_the_librarys(lesson: dict[str, Any], features: Tensor) -> None:
+    graph = ncut_graph(features)
+    torch.testing.assert_close(lesson["less_expected"](graph.affinity), modularity_affinity(graph))
 
 
 def test_partitions_are_all_and_different(lesson: dict[str, Any]) -> None:

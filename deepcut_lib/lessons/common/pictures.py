@@ -18,6 +18,12 @@ from deepcut_lib.masks import read_mask
 LONGEST_SIDE = 1600
 """Readers' own pictures are made as small as this: an explorer is to answer while one watches."""
 
+PHOTOGRAPHS = tuple(f"photo_{of}" for of in ("astronaut", "cat", "coffee", "flower", "rocket", "temple"))
+"""The whole photographs of `data/`, by name: a file put beside them changes no lesson's results."""
+
+FIRST_OF_EACH = ("bird_01", "fruit_01", "mammal_01", "other_01", "vehicle_01")
+"""The first picture of each category of `data/`."""
+
 
 class Pictures:
     """Pictures by name, read when they are asked for; more can be added.

@@ -4,49 +4,20 @@ In pictures an orange line runs round what was found, a blue one round the true 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from deepcut_lib.features import upsample
+from deepcut_lib.lessons.common.masks import Panel, outline, quiet, show_mask
 from deepcut_lib.metrics import mask_iou
 from deepcut_lib.plots.figure import WIDTH, blank, show
 from deepcut_lib.plots.style import COLOURS, FOUND, MARKERS, PALETTE, SIGNED, TRUE
 from deepcut_lib.segmentation import Segmentation
-
-
-class Panel(NamedTuple):
-    """One mask to be shown: the title, the H×W picture, the mask found, and the true mask or None."""
-
-    title: str
-    picture: Image.Image
-    mask: np.ndarray
-    truth: np.ndarray | None
-
-
-def masks_figure(panels: Sequence[Panel], *, columns: int = 4, figure: Figure | None = None) -> Figure:
-    """Masks in rows, each with its IoU under it.
-
-    Args:
-        panels: what to show, in reading order.
-        columns: panels in a row.
-        figure: to draw in.
-    """
-    rows = -(-len(panels) // columns)
-    width = WIDTH * min(len(panels), columns) / columns
-    tallest = max(panel.picture.height / panel.picture.width for panel in panels)
-    figure = blank(figure, rows * (0.75 + WIDTH / columns * min(tallest, 1) * 0.95), width)
-    places = figure.subplots(rows, min(len(panels), columns), squeeze=False)
-    for empty in places.flat[len(panels) :]:
-        empty.set_axis_off()
-    for axes, panel in zip(places.flat, panels, strict=False):
-        _show_mask(axes, panel)
-    return figure
 
 
 def prior_figure(
@@ -66,7 +37,7 @@ def prior_figure(
     for (above, below), picture, prior in zip(places.T, pictures, priors, strict=True):
         extent = (0, picture.width, picture.height, 0)
         likely = Image.fromarray(prior > 0.5).resize(picture.size, Image.Resampling.NEAREST)
-        show(above, _quiet(picture, np.asarray(likely)))
+        show(above, quiet(picture, np.asarray(likely)))
         below.imshow(2 * prior - 1, cmap=SIGNED.cmap, norm=SIGNED.norm, extent=extent)
         below.set_axis_off()
     return figure
@@ -92,13 +63,13 @@ def segmentation_figure(
     labels, kept = segmentation.labels, segmentation.foreground
     height, width = segmentation.features.grid
     show(axes[0], picture, f"picture, {height}×{width} patches")
-    _outline(axes[0], truth, TRUE)
+    outline(axes[0], truth, TRUE)
     colours = PALETTE[labels % len(PALETTE)].astype(float)
     pale = np.where(kept[..., None], colours, 0.3 * colours + 0.7 * 255)
     title = f"{segmentation.n_clusters} clusters, {len(np.unique(labels[kept]))} kept"
     show(axes[1], upsample(pale.astype(np.uint8), segmentation.features), title, interpolation="nearest")
-    _show_mask(axes[2], Panel("coarse mask", picture, segmentation.coarse_mask, truth))
-    _show_mask(axes[3], Panel("final mask", picture, segmentation.mask, truth))
+    show_mask(axes[2], Panel("coarse mask", picture, segmentation.coarse_mask, truth))
+    show_mask(axes[3], Panel("final mask", picture, segmentation.mask, truth))
     return figure
 
 
@@ -234,8 +205,8 @@ def profile_figure(
     """
     figure = blank(figure, 3.0)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
-    show(left, _quiet(picture, coarse))
-    _outline(left, coarse, FOUND)
+    show(left, quiet(picture, coarse))
+    outline(left, coarse, FOUND)
     left.axhline(row, color=COLOURS[3], linewidth=2, linestyle="--")
     left.set_xlabel("orange: coarse mask; dashed: the row", fontsize=10)
     across = np.arange(truth.shape[1])
@@ -281,51 +252,6 @@ def change_figure(
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=11)
     return figure
-
-
-def share_figure(
-    true_share: np.ndarray, found_share: Mapping[str, np.ndarray], *, figure: Figure | None = None
-) -> Figure:
-    """How much of each picture is found to be foreground, over how much of it is.
-
-    Args:
-        true_share: of each picture, 0…1.
-        found_share: the same length, by method.
-        figure: to draw in.
-    """
-    figure = blank(figure, 3.4)
-    panels = figure.subplots(1, len(found_share), sharex=True, sharey=True, squeeze=False)[0]
-    for index, (axes, (method, shares)) in enumerate(zip(panels, found_share.items(), strict=True)):
-        axes.plot([0, 0.5], [0, 0.5], color="0.5", linestyle=":")
-        axes.text(0.36, 0.36, "right size ", fontsize=10, ha="left", va="top", color="0.35")
-        axes.plot(true_share, shares, MARKERS[index], color=COLOURS[index], markersize=5, alpha=0.7)
-        axes.set_title(method, fontsize=11)
-        axes.set_xlabel("true share", fontsize=11)
-        axes.set_xlim(0, 0.5)
-        axes.grid(alpha=0.3)
-    panels[0].set_ylabel("share of the picture found", fontsize=11)
-    panels[0].set_ylim(bottom=0)
-    return figure
-
-
-def _show_mask(axes: Axes, panel: Panel) -> None:
-    show(axes, _quiet(panel.picture, panel.mask), panel.title)
-    _outline(axes, panel.mask, FOUND)
-    _outline(axes, panel.truth, TRUE)
-    if panel.truth is not None:
-        axes.set_xlabel(f"IoU {mask_iou(panel.mask, panel.truth):.2f}", fontsize=11)
-
-
-def _quiet(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
-    """The picture in its colours where the mask is true, elsewhere in a few pale greys."""
-    # Few tones without texture: enough to know the place by, and small to save
-    tones = np.asarray(picture.convert("L").filter(ImageFilter.BoxBlur(3))) // 64
-    return np.where(mask[..., None], np.asarray(picture), (165 + 20 * tones)[..., None]).astype(np.uint8)
-
-
-def _outline(axes: Axes, mask: np.ndarray | None, colour: tuple[float, ...]) -> None:
-    if mask is not None and mask.any() and not mask.all():
-        axes.contour(mask, [0.5], colors=[colour], linewidths=1.8)
 
 
 def _grid(axes: Axes, shape: tuple[int, ...]) -> None:
