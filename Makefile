@@ -9,7 +9,7 @@ WHEELHOUSE ?=
 TORCH = --no-deps torch torchvision -c constraints.txt
 OFFLINE = $(if $(WHEELHOUSE),--no-index --find-links $(abspath $(WHEELHOUSE)))
 
-.PHONY: help install wheelhouse demo test check lab class notebooks clean
+.PHONY: help install wheelhouse demo test check lab class notebooks site slides clean
 help:            ## list what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -57,5 +57,17 @@ notebooks: install ## run every notebook and save it with its outputs
 	  --log-level=WARN notebooks/*.ipynb
 	$(BIN)/python docs/thumbnails.py
 
+$(VENV)/.site: pyproject.toml constraints.txt | install
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[site]' -c constraints.txt
+	@touch $@
+
+site: $(VENV)/.site ## make site/ from lessons, guide, results and docstrings, and check its links
+	$(BIN)/python -m sphinx -b html -c docs --fail-on-warning --keep-going --quiet . site
+	$(BIN)/python -m docs.links site
+
+slides: $(VENV)/.site ## make slides/ from the saved lessons
+	$(BIN)/python -m docs.slides notebooks/*.ipynb --out slides
+	$(BIN)/python -m docs.links slides
+
 clean:           ## remove results and caches, keep .venv
-	rm -rf results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf results site slides .pytest_cache .mypy_cache .ruff_cache

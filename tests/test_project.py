@@ -51,7 +51,7 @@ def test_versions_agree() -> None:
     assert citation["version"] == __version__
 
 
-FOLDERS = (".", "benchmarks", "data", "deepcut_lib/weights", "training")
+FOLDERS = (".", "benchmarks", "data", "deepcut_lib/weights", "docs", "training")
 PAGES = [page for folder in FOLDERS for page in (ROOT / folder).glob("*.md")]
 
 

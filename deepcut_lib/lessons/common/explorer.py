@@ -25,6 +25,7 @@ from matplotlib.backend_bases import Event, KeyEvent, MouseEvent
 from matplotlib.figure import Figure
 
 from deepcut_lib.errors import DeepCutError
+from deepcut_lib.lessons.common.access import Access
 from deepcut_lib.lessons.common.own import Download, OwnPicture
 from deepcut_lib.lessons.common.pictures import Pictures, sendable
 from deepcut_lib.plots.figure import WIDTH
@@ -140,7 +141,8 @@ class Explorer(VBox):
     called with the controls' values. Where no kernel runs, the last picture drawn stays to be seen.
 
     Below the controls stand: a place for pictures of the reader's own, a player, "reset", "pin" (the figure
-    as it is now stays below, to compare with what is drawn next), and "save mask" where there is one.
+    as it is now stays below, to compare with what is drawn next), and "save mask" where there is one. Tab
+    leads through all of them and through the figure.
 
     Args:
         draw: called as ``draw(figure=figure, **values)`` with the controls' values by name; draws in the
@@ -192,10 +194,12 @@ class Explorer(VBox):
         FigureManager(self._canvas, 0)
         self._status = HTML()
         self._pinned = VBox()
+        self._access = Access()
         wrapped = Layout(flex_flow="row wrap", align_items="center")
         shown = [control for control in self.controls.values() if not isinstance(control, Held)]
         tools = HBox(self._tools(save, play), layout=wrapped)
-        super().__init__([HBox(shown, layout=wrapped), tools, self._status, self._canvas, self._pinned])
+        above = [HBox(shown, layout=wrapped), tools, self._status]
+        super().__init__([*above, self._canvas, self._pinned, self._access])
         for control in self.controls.values():
             control.observe(self._redraw, "value")
         if click is not None:
@@ -255,6 +259,7 @@ class Explorer(VBox):
             self._refuse(problem)
         else:
             self._status.value = ""
+        self._access.words = self._in_words()
         self._canvas.draw_idle()
 
     def _refuse(self, problem: Exception) -> None:
@@ -318,9 +323,11 @@ class Explorer(VBox):
             return
         picture = BytesIO()
         self.figure.savefig(picture, format="png")
-        values = ", ".join(f"{name} {value}" for name, value in self._said().items())
-        caption = HTML(f"pinned: {escape(sendable(values))}")
+        caption = HTML(f"pinned: {escape(self._in_words())}")
         self._pinned.children = (caption, Image(value=picture.getvalue(), layout=Layout(max_width="100%")))
+
+    def _in_words(self) -> str:
+        return sendable(", ".join(f"{name} {value}" for name, value in self._said().items()))
 
     def _said(self) -> dict[str, str]:
         """The values of the controls that count, in their own words."""
