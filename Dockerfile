@@ -8,5 +8,5 @@ COPY --chown=student . .
 RUN if [ -n "$TORCH_INDEX" ]; then \
       pip install --no-deps torch torchvision -c constraints.txt --index-url "$TORCH_INDEX"; fi \
     && pip install -e '.[notebooks]' 'jupyterhub>=5,<7' -c constraints.txt
-USER student
+USER 1000
 CMD ["jupyterhub-singleuser", "--ip=0.0.0.0"]

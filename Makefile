@@ -6,6 +6,7 @@ PIP = $(BIN)/pip --quiet --disable-pip-version-check
 # WHEELHOUSE: a folder made by `make wheelhouse`; everything is then taken from there, without a net.
 TORCH_INDEX ?=
 WHEELHOUSE ?=
+WORKERS ?= 2
 TORCH = --no-deps torch torchvision -c constraints.txt
 OFFLINE = $(if $(WHEELHOUSE),--no-index --find-links $(abspath $(WHEELHOUSE)))
 
@@ -18,9 +19,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 ifneq ($(TORCH_INDEX),)
 	$(PIP) install $(TORCH) --index-url $(TORCH_INDEX)
 endif
-	$(PIP) install $(OFFLINE) -e '.[notebooks,dev]' -c constraints.txt
+	$(PIP) install $(OFFLINE) -e '.[notebooks]' -c constraints.txt
 	@# Notebooks may import torch before deepcut_lib; see deepcut_lib/threads.py
 	$(BIN)/python -m ipykernel install --sys-prefix --env GOMP_SPINCOUNT 3000 >/dev/null
+	@touch $@
+
+$(VENV)/.developed: pyproject.toml constraints.txt | install
+	$(PIP) install $(OFFLINE) -e '.[dev,ray,site]' -c constraints.txt
 	@touch $@
 
 $(BIN)/python:
@@ -32,16 +37,16 @@ wheelhouse: | $(BIN)/python   ## collect in wheelhouse/ all that make install ne
 ifneq ($(TORCH_INDEX),)
 	$(PIP) wheel $(TORCH) --index-url $(TORCH_INDEX) --wheel-dir wheelhouse
 endif
-	$(PIP) wheel --find-links wheelhouse --wheel-dir wheelhouse '.[notebooks,dev]' 'setuptools>=80' -c constraints.txt
+	$(PIP) wheel --find-links wheelhouse --wheel-dir wheelhouse '.[notebooks]' 'setuptools>=80' -c constraints.txt
 	rm -f wheelhouse/deepcut_lib-*.whl
 
 demo: install    ## segment every picture in data/ into results/
 	$(BIN)/python -m deepcut_lib segment data/images --masks data/masks --refine --out results
 
-test: install    ## run the test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.developed  ## run the test suite, in WORKERS processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-check: install   ## lint and check types
+check: $(VENV)/.developed ## lint and check types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -57,15 +62,11 @@ notebooks: install ## run every notebook and save it with its outputs
 	  --log-level=WARN notebooks/*.ipynb
 	$(BIN)/python docs/thumbnails.py
 
-$(VENV)/.site: pyproject.toml constraints.txt | install
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[site]' -c constraints.txt
-	@touch $@
-
-site: $(VENV)/.site ## make site/ from lessons, guide, results and docstrings, and check its links
+site: $(VENV)/.developed ## make site/ from lessons, guide, results and docstrings, and check its links
 	$(BIN)/python -m sphinx -b html -c docs --fail-on-warning --keep-going --quiet . site
 	$(BIN)/python -m docs.links site
 
-slides: $(VENV)/.site ## make slides/ from the saved lessons
+slides: $(VENV)/.developed ## make slides/ from the saved lessons
 	$(BIN)/python -m docs.slides notebooks/*.ipynb --out slides
 	$(BIN)/python -m docs.links slides
 

@@ -7,7 +7,7 @@ on the site as they are in the repository.
 import sys
 from importlib.resources import files
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -89,7 +89,8 @@ def _read(app: "Sphinx", name: str, content: list[str]) -> None:
         content[0] = nbformat.writes(notebook)
 
 
-def _add_mathjax(app: "Sphinx", problem: Exception | None) -> None:
+def _finish(app: "Sphinx", problem: Exception | None) -> None:
+    rmtree(app.outdir.parent / "jupyter_execute", ignore_errors=True)  # of MyST-NB, of no use
     if problem is None:
         source = Path(str(files("jupyter_server_mathjax").joinpath("static")))
         copytree(source, app.outdir / "_static" / "mathjax", dirs_exist_ok=True)
@@ -98,4 +99,4 @@ def _add_mathjax(app: "Sphinx", problem: Exception | None) -> None:
 def setup(app: "Sphinx") -> None:
     """Called by Sphinx."""
     app.connect("source-read", _read)
-    app.connect("build-finished", _add_mathjax)
+    app.connect("build-finished", _finish)

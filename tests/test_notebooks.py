@@ -1,14 +1,15 @@
 """Each notebook runs from clean, is saved complete and clean, and its exercises can be solved."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
 
+from deepcut_lib.classroom.copies import student_copy, teacher_copy
 from tests.conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -46,22 +47,22 @@ def result(cell: NotebookNode) -> str:
     return shown[-1] if shown else ""
 
 
-def solution_of(notebook: NotebookNode, stub: NotebookNode) -> str:
-    """The code of the folded solution that follows an exercise's stub."""
-    following = notebook.cells[notebook.cells.index(stub) + 1].source
-    return re.findall(r"<summary>Solution.*?```python\n(.*?)```", following, re.S)[0]
+def before_exercises(notebook: NotebookNode) -> list[str]:
+    """The code that runs before the first exercise."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.source for cell in takewhile(lambda c: "exercise" not in c.metadata.get("tags", []), code)]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_runs_without_error_or_warning_and_solutions_pass_their_checks(notebook: NotebookNode) -> None:
-    stubs = tagged(notebook, "exercise")
-    solved = [
-        new_code_cell(f"{solution_of(notebook, stub)}\n{stub.source.splitlines()[-1]}") for stub in stubs
-    ]
-    notebook.cells += solved
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
-    assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
-    for stub, solution in zip(stubs, solved, strict=True):
+def test_the_teachers_copy_runs_to_the_end_and_the_students_to_its_first_stub(notebook: NotebookNode) -> None:
+    copy = nbformat.from_dict(teacher_copy(notebook))
+    assert before_exercises(nbformat.from_dict(student_copy(notebook))) == before_exercises(copy)
+    stubs, solutions = tagged(notebook, "exercise"), tagged(copy, "exercise")
+    for stub, solution in zip(stubs, solutions, strict=True):
+        copy.cells.insert(copy.cells.index(solution), stub)
+    NotebookClient(copy, timeout=900, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    assert [output.text for output in outputs(copy) if output.get("name") == "stderr"] == []
+    for stub, solution in zip(stubs, solutions, strict=True):
         assert result(stub).startswith("Not yet. "), stub.source
         assert len(result(stub)) > 40
         assert result(solution).startswith("Right. "), result(solution) + solution.source

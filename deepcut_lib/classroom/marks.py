@@ -1,6 +1,7 @@
 """Marks: the checks of the lessons, run again on notebooks that were handed in."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from deepcut_lib.classroom.exercises import CHECK, Exercise, exercises, read_not
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.files import printable, sha256, write_whole
 
-COLUMNS = ("submission", "sha256", "lesson", "exercise", "passed", "message")
+COLUMNS = ("submission", "sha256", "terms", "lesson", "exercise", "passed", "message")
 
 
 def mark(
@@ -24,7 +25,8 @@ def mark(
 ) -> Iterator[str]:
     """Mark every notebook under a folder; `out` is rewritten after each, and a later run goes on from there.
 
-    A notebook whose content is in `out` already is not run again.
+    A notebook whose content is in `out` already, marked by the same lessons, checks and limits, is not run
+    again. What lies in the folder and holds no notebook is named, and gets a row without marks.
 
     Args:
         folder: where the submissions lie, in folders of their own or not.
@@ -46,15 +48,21 @@ def mark(
         raise DeepCutError(f"{folder}: no notebooks there; name the folder with what students handed in")
     lessons = {path.stem: read_notebook(path) for path in sorted(masters.glob("*.ipynb"))}
     known = {stem: exercises(notebook) for stem, notebook in lessons.items()}
+    terms = _terms(lessons, seconds, megabytes)
     before = _kept(out)
     names = Counter((path.parent, _lesson_of(path, known)) for path in files)
     rows: list[dict[str, str]] = []
+    for other in _without_notebooks(folder, files):
+        nothing = _row("", False, "no notebook (.ipynb) in it; not marked")
+        rows.append(dict.fromkeys(COLUMNS, "") | {"submission": printable(other.name)} | nothing)
+        yield f"{printable(other.name)}: {nothing['message']}"
     for path in files:
-        name, digest = printable(path.relative_to(folder)), sha256(path)
-        done = [row for row in before if row["submission"] == name and row["sha256"] == digest]
+        key = {"submission": printable(path.relative_to(folder)), "sha256": sha256(path), "terms": terms}
+        name = key["submission"]
+        done = [row for row in before if key.items() <= row.items()]
         lesson = _lesson_of(path, known)
         own = done or [
-            {"submission": name, "sha256": digest, "lesson": lesson, **row}
+            {**key, "lesson": lesson, **row}
             for row in _judged(path, lesson, lessons, known, seconds, megabytes)
         ]
         rows += own
@@ -67,6 +75,20 @@ def mark(
             line += f"; {names[path.parent, lesson]} notebooks here are of {lesson}: decide which counts"
         yield line + (" (kept)" if done else "")
     write_whole(out, _table(rows))
+
+
+def _terms(lessons: dict[str, dict[str, Any]], seconds: float, megabytes: int) -> str:
+    """What marks depend on besides the submission, in short."""
+    code = sorted(Path(__file__).resolve().parents[1].glob("lessons/*/*.py"))
+    parts = [json.dumps([lessons, seconds, megabytes]).encode(), *(path.read_bytes() for path in code)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def _without_notebooks(folder: Path, files: list[Path]) -> list[Path]:
+    """What lies directly in the folder, is not hidden, and neither is nor holds one of the notebooks."""
+    holding = {path.relative_to(folder).parts[0] for path in files}
+    own = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    return [path for path in own if path.name not in {*holding, "answers.json"}]
 
 
 def _lesson_of(path: Path, known: dict[str, list[Exercise]]) -> str:
@@ -113,6 +135,7 @@ def _judged(
         "seconds": seconds,
         "megabytes": megabytes,
     }
+    claims = _claims(path.parent / "answers.json")
     verdicts = dict(zip((one.check for one in wanted), _run(job), strict=False))
     rows = []
     for one in known[lesson]:
@@ -122,8 +145,18 @@ def _judged(
         passed, message = verdicts.get(one.check, (False, f"{missing}; not marked"))
         if len(answers.get(one.check, [])) > 1:
             message += " (Several cells call this check; the last one counts.)"
+        if claims.get(one.check, passed) != passed:
+            message += " (answers.json beside it says otherwise.)"
         rows.append(_row(one.title, passed, message))
     return rows
+
+
+def _claims(path: Path) -> dict[str, bool]:
+    """Which checks a student's `answers.json` calls passed; none if the file is missing or damaged."""
+    try:
+        return {str(name): bool(one["passed"]) for name, one in json.loads(path.read_text("utf-8")).items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _run(job: dict[str, Any]) -> list[tuple[bool, str]]:

@@ -21,7 +21,7 @@ from deepcut_lib.cli import arguments as take
 from deepcut_lib.datasets import SAMPLE
 from deepcut_lib.segmentation import segment
 
-_INSTALL = 'run "make install", or pip install -e ".[notebooks,dev]" -c constraints.txt'
+_INSTALL = 'run "make install", or pip install -e ".[notebooks]" -c constraints.txt'
 
 
 class Finding(NamedTuple):

@@ -68,7 +68,7 @@ def test_an_answer_harms_its_own_mark_alone() -> None:
         {"title": name, "check": "check_grid", "call": CALLS["Exercise 1.1"], "source": source}
         for name, source in hostile.items()
     ]
-    job = {"lesson": [SETUP], "own": [], "exercises": exercises, "seconds": 4, "megabytes": 1024}
+    job = {"lesson": [SETUP], "own": [], "exercises": exercises, "seconds": 10, "megabytes": 1024}
     verdicts = dict(zip(hostile, marks._run(job), strict=True))
     assert [name for name, (passed, _) in verdicts.items() if passed] == ["right"], verdicts
     assert "still running" in verdicts["loops"][1]
@@ -83,12 +83,19 @@ def test_odd_submissions_are_named(masters: Path, tmp_path: Path, monkeypatch: p
     save(handed / "twice" / "a.ipynb", right)
     save(handed / "twice" / "a (1).ipynb", right)
     (handed / "picture.ipynb").write_bytes(b"\x89PNG\xff")
+    (handed / "empty").mkdir()
+    (handed / "answers.zip").write_bytes(b"PK")
+    (handed / "twice" / "answers.json").write_text('{"check_grid": {"passed": false}}')
     lines = list(mark(handed, masters, out))
     table = rows(out)
     assert all(table["'=reordered/renamed.ipynb", title]["passed"] == "1" for title in CALLS)
     assert "no cell calls its check" in table["removed/a.ipynb", "Exercise 1.2"]["message"]
     assert sum("decide which" in line for line in lines) == 2
-    assert "no notebook" in table["picture.ipynb", ""]["message"]
+    assert all(
+        "no notebook" in table[name, ""]["message"] for name in ("picture.ipynb", "empty", "answers.zip")
+    )
+    assert "says otherwise" in table["twice/a.ipynb", "Exercise 1.1"]["message"]
+    assert "says otherwise" not in table["twice/a.ipynb", "Exercise 1.2"]["message"]
 
 
 def test_an_interrupted_run_goes_on(masters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +110,7 @@ def test_an_interrupted_run_goes_on(masters: Path, tmp_path: Path, monkeypatch: 
     assert list(mark(handed, masters, out)) == ["a.ipynb: 2 of 2 (kept)", "b.ipynb: 2 of 2"]
     assert len(ran) == 2
     assert len(rows(out)) == 4
+    assert list(mark(handed, masters, out, seconds=5)) == ["a.ipynb: 2 of 2", "b.ipynb: 2 of 2"]
 
 
 def test_another_file_is_not_overwritten(masters: Path, tmp_path: Path) -> None:

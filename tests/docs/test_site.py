@@ -1,5 +1,6 @@
 """The site of a notebook of two cells, and the check of links."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def test_a_site_is_made_without_the_net_and_its_links_hold(source: Path) -> None
     assert 'href="../docs/notation.html"' in page
     assert (out / "_static" / "mathjax" / "MathJax.js").exists()
     assert (out / "searchindex.js").exists()
+    assert sorted(path.name for path in out.parent.iterdir()) == ["site", "source"]
 
 
 @pytest.mark.parametrize(
@@ -96,3 +98,20 @@ def test_every_lesson_has_its_section_in_the_guide() -> None:
         assert "45 " in section and "90 minutes:**" in section, path.stem
         assert all(f"\n{number}. *" in section for number in (1, 2, 3)), path.stem
         assert "**Project:**" in section or "**Explorer:** none" in section, path.stem
+
+
+def test_every_module_for_others_has_its_place_in_the_reference() -> None:
+    reference = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    named = set(re.findall(r"automodule:: (\S+)", reference))
+    package = ROOT / "deepcut_lib"
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if not path.name.startswith("__") and path.relative_to(package).parts[0] not in ("cli", "lessons")
+    }
+    assert modules - named == set()
+
+
+def test_every_page_of_docs_is_in_the_contents() -> None:
+    contents = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {*contents, "index"} == set()
