@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+IDLE = '.jp-StatusBar-TextItem:has-text("| Idle")'
+"""What JupyterLab shows while a kernel rests."""
+
+
 @dataclass(frozen=True)
 class Lab:
     """A running JupyterLab: its address, ending in a slash, and its token."""
@@ -100,7 +104,7 @@ def run_all(page: "Page", url: str) -> None:
 
     page.goto(url)
     notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-    page.locator('.jp-StatusBar-TextItem:has-text("| Idle")').wait_for(timeout=120_000)
+    page.locator(IDLE).wait_for(timeout=120_000)
     begun = notebook.locator(".jp-InputPrompt").filter(has_text=re.compile(r"\[(\*|\d+)\]"))
     for _ in range(5):
         page.click('.lm-MenuBar-itemLabel:text-is("Run")')

@@ -3,6 +3,7 @@
 Of each lesson only the cells run that its explorer needs.
 """
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from tests.browser import CHROMIUM, Lab, jupyterlab, picture, run_all
+from tests.browser import CHROMIUM, IDLE, Lab, jupyterlab, picture, run_all
 from tests.conftest import DATA, ROOT
 from tests.needed import cells_for
 
@@ -63,12 +64,13 @@ def page() -> Iterator["playwright.Page"]:
 
 
 def changed(explorer: "playwright.Locator", before: str) -> str:
-    """Wait until the picture is another one, and has been at rest for a second; gives it."""
+    """Wait until the picture is another one, and kernel and picture have rested for a second; gives it."""
+    idle = explorer.page.locator(IDLE)
     last, since = "", time.monotonic()
-    limit = since + 90
+    limit = since + 120
     while time.monotonic() < limit:
         now = picture(explorer)
-        if now != last:
+        if now != last or not idle.count():
             last, since = now, time.monotonic()
         elif now not in (before, "data:,") and time.monotonic() - since > 1:
             return now
@@ -83,8 +85,10 @@ def test_a_control_changes_the_picture(
     try:
         run_all(page, lab.url(f"notebooks/{name}"))
         explorer = page.locator(".jp-OutputArea-output:has(.jupyter-matplotlib)").last
-        # The kernel looks idle between two cells: what ends the wait is the explorer itself
-        explorer.scroll_into_view_if_needed(timeout=300_000)
+        # The kernel looks idle between two cells: what ends the wait is the number of the explorer's cell
+        cell = page.locator(".jp-CodeCell").last
+        cell.locator(".jp-InputPrompt", has_text=re.compile(r"\d")).wait_for(timeout=300_000)
+        explorer.scroll_into_view_if_needed(timeout=60_000)
         assert page.locator('.jp-OutputArea-output[data-mime-type$=".stderr"]').count() == 0
         start = changed(explorer, "")
         slider = explorer.locator(".noUi-handle").first
