@@ -12,16 +12,23 @@ from nbformat.v4 import new_code_cell
 from tests.conftest import ROOT
 from tests.test_notebooks import LESSONS
 
-WRITTEN_FOR_ANY = [path for path in LESSONS if path.stem != "01_features"]
-"""Lesson 1 loads its backbones by their names, to compare them: a stand-in has none."""
-
 STAND_IN = """
-import torch
-from deepcut_lib.backbones.vit import vit_from_state
-from deepcut_lib.lessons.common import backbone as _backbone
+import os
 
-_backbone.lesson_backbone = lambda: vit_from_state(torch.load({file!r}), num_heads=2, patch_size=8)
-assert _backbone.lesson_backbone().recipe.n_clusters == 2 and not _backbone.lesson_backbone().recipe.centred
+import torch
+from deepcut_lib.backbones import registry
+from deepcut_lib.backbones.vit import vit_from_state
+
+
+def stand_in(*, stride=None, facet="key", layer=-1, device="auto"):
+    size = {{"num_heads": 2, "patch_size": 8, "stride": stride}}
+    state = torch.load({file!r})
+    return vit_from_state(state, **size, facet=facet, layer=layer, device=device, name="stand_in")
+
+
+registry.REGISTERED["stand_in"] = (stand_in, "a small ViT in DINO's layout")
+os.environ[registry.VARIABLE] = "stand_in"
+assert stand_in().recipe.n_clusters == 2 and not stand_in().recipe.centred
 """
 
 
@@ -39,7 +46,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("path", WRITTEN_FOR_ANY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_runs_with_another_backbone(path: Path, weights: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, new_code_cell(STAND_IN.format(file=str(weights))))

@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepcut_lib.clustering import by_size
-from deepcut_lib.features import PatchFeatures, normalize, upsample
+from deepcut_lib.features import PatchFeatures, normalize, pca_rgb, upsample
 from deepcut_lib.plots.figure import WIDTH, blank, show
+from deepcut_lib.plots.pictures import overlay
 from deepcut_lib.plots.style import ATTRACTS, ON_WHITE, REPELS, SIGNED
+from deepcut_lib.segmentation import Segmentation
 
 Array = np.ndarray | Tensor
 
@@ -159,6 +161,41 @@ def panels_figure(
             figure.colorbar(SIGNED, cax=bar, label=label, orientation="horizontal")
         else:
             figure.colorbar(SIGNED, ax=axes, label=label, shrink=0.8, aspect=30)
+    return figure
+
+
+def overview_figure(picture: Image.Image, found: Segmentation, affinity: Array) -> Figure:
+    """The method's steps on one picture, as Figure 1 of the paper draws them.
+
+    Args:
+        picture: H×W RGB.
+        found: what `segment` made of it.
+        affinity: n×n of its patches, as the loss sees them.
+    """
+    features = found.features
+    order = np.argsort(found.labels.ravel(), kind="stable")
+    pairs = as_numpy(affinity)[np.ix_(order, order)]
+    figure = blank(None, 6.2)
+    axes = figure.subplots(2, 3)
+    figure.get_layout_engine().set(wspace=0.12, hspace=0.08)  # room for the arrows
+    show(axes[0, 0], picture, "picture, in patches (1)")
+    for patch in np.ndindex(*features.grid):
+        x, y, width, height = patch_box(features, patch)
+        axes[0, 0].add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="white", linewidth=0.3))
+    colours = upsample(pca_rgb(features), features)
+    show(axes[0, 1], colours, "features F, as colours (1)", interpolation="nearest")
+    largest = np.quantile(np.abs(pairs), 0.99)
+    show(axes[0, 2], pairs, "graph: W = FFᵀ (2)", cmap=SIGNED.cmap, vmin=-largest, vmax=largest)
+    shares = upsample(found.probability, features)
+    show(axes[1, 0], shares, "network: assignments S (3)", cmap="cividis", vmin=0, vmax=1)
+    axes[1, 0].set_xlabel("share of foreground: blue 0, yellow 1")
+    show(axes[1, 1], overlay(picture, found.coarse_mask), "foreground (4)")
+    show(axes[1, 2], overlay(picture, found.mask, found.box), "box, and mask by the solver (4, 5)")
+    axes[0, 2].set_xlabel("patches, by cluster")
+    for left in axes[:, :2].flat:
+        left.annotate(
+            "", (1.12, 0.5), (1.0, 0.5), "axes fraction", arrowprops={"arrowstyle": "-|>", "linewidth": 1.5}
+        )
     return figure
 
 
