@@ -89,7 +89,8 @@ def test_worst_cases_stay_finite(case: Tensor, objective: str) -> None:
     assert torch.isfinite(coarse.degrees).all()
     propagated = coarse.propagate(case)
     assert torch.isfinite(propagated).all()
-    assert torch.allclose(propagated, exact.propagate(case), rtol=1e-3, atol=1e-4)
+    expected = exact.propagate(case)
+    assert torch.allclose(propagated, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("objective", ["ncut", "soft_ncut", "cc"])
