@@ -10,10 +10,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import timm
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pyg_yardstick import fit as fit_by_messages
@@ -51,7 +53,8 @@ def networks(device: torch.device) -> list[Backbone]:
 
 def operations(backbone: Backbone, pixels: Tensor) -> int:
     """Floating-point operations of one picture's features, counted by torch."""
-    with FlopCounterMode(display=False) as counter:
+    # The counter knows attention written out, on every device
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         backbone.extract(pixels[:1])
     return int(counter.get_total_flops())
 
@@ -92,9 +95,8 @@ def report(
         for batch in batches:
             try:
                 pixels = torch.randn(batch, 3, side, side, device=device)
-                features = seconds(lambda pixels=pixels: backbone.extract(pixels), device, repeats)  # type: ignore[misc]
-                values = backbone.extract(pixels)
-                clustering = seconds(lambda values=values: model.fit_batch(values), device, repeats)  # type: ignore[misc]
+                features = seconds(partial(backbone.extract, pixels), device, repeats)
+                clustering = seconds(partial(model.fit_batch, backbone.extract(pixels)), device, repeats)
             except torch.OutOfMemoryError:
                 print(f"| {backbone.name} | {batch} | does not fit the memory | | | |")
                 break
@@ -127,8 +129,8 @@ def main() -> None:
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit(
-            "benchmarks.gpu needs a CUDA device, and torch sees none: run it on a machine with an NVIDIA GPU, its "
-            "driver, and a torch built for CUDA; on a CPU, `python -m benchmarks.speed` is the one to run"
+            "benchmarks.gpu needs a CUDA device, and torch sees none: run it on a machine with an NVIDIA "
+            "GPU, its driver, and a torch built for CUDA; on a CPU, run `python -m benchmarks.speed`"
         )
     report(torch.device("cuda"), options.batches)
 
