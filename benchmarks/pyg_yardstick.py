@@ -40,7 +40,7 @@ def fit(features: Tensor, weights: Mapping[str, Tensor], epochs: int) -> tuple[T
     degrees = torch.diag(affinity.sum(1))
     edge_index = affinity.nonzero().T.contiguous()
     edge_weight = affinity[tuple(edge_index)]
-    model = MessagePassingDeepCut(weights)
+    model = MessagePassingDeepCut(weights).to(features.device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(epochs):
@@ -49,7 +49,7 @@ def fit(features: Tensor, weights: Mapping[str, Tensor], epochs: int) -> tuple[T
         volume = torch.trace(assignment.T @ degrees @ assignment)
         overlap = assignment.T @ assignment
         clusters = assignment.shape[1]
-        target = torch.eye(clusters) / clusters**0.5
+        target = torch.eye(clusters, device=features.device) / clusters**0.5
         loss = -cut / volume + torch.linalg.norm(overlap / torch.linalg.norm(overlap) - target)
         optimizer.zero_grad()
         loss.backward()

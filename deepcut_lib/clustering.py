@@ -3,7 +3,7 @@
 import numbers
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypeVar, cast
+from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from deepcut_lib.devices import resolve_device
 from deepcut_lib.features import float32, spread
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
+from deepcut_lib.landmarks import LANDMARKS
 from deepcut_lib.losses import cc_loss, ncut_loss, prior_term, soft_ncut_loss
 from deepcut_lib.network import Networks, Weights, check_weights, initial_weights
 from deepcut_lib.parameters import check_positive, check_whole
@@ -27,10 +28,10 @@ Objective: TypeAlias = Literal["ncut", "cc", "soft_ncut"] | Loss
 OBJECTIVES: dict[str, Loss] = {"ncut": ncut_loss, "cc": cc_loss, "soft_ncut": soft_ncut_loss}
 """The losses that have names."""
 
-Memory: TypeAlias = Literal["auto", "dense", "matrix-free"]
+Memory: TypeAlias = Literal["auto", "dense", "matrix-free", "landmarks"]
 
-DENSE_BYTES = 512 * 2**20
-"""``memory="auto"`` stores W up to this size, n = 11,585 patches; beyond, rows are made tile by tile."""
+MOST_EXACT = 4096
+"""``memory="auto"`` stores W of up to so many patches; of more, products go through `LANDMARKS` groups."""
 
 BATCH_BYTES = {"cpu": 8 * 2**20, "cuda": 2 * 2**30, "mps": 512 * 2**20}
 """Affinities solved together. On a CPU they should stay in the cache; on a GPU many pictures fill it."""
@@ -66,9 +67,18 @@ def _outside_modes(method: Callable[_Given, _Result]) -> Callable[_Given, _Resul
     return run
 
 
-def stores_affinity(n: int, memory: Memory = "auto") -> bool:
-    """Whether W of n patches is stored ("dense"), or made tile by tile ("matrix-free"); "auto" is by size."""
-    return memory == "dense" or (memory == "auto" and 4 * n**2 <= DENSE_BYTES)
+class Form(TypedDict):
+    """How a graph keeps W, as `ncut_graph` and `cc_graph` take it."""
+
+    dense: bool
+    landmarks: int
+
+
+def graph_form(n: int, memory: Memory = "auto") -> Form:
+    """What a `memory` of `DeepCut` means for n patches."""
+    if memory == "auto":
+        memory = "dense" if n <= MOST_EXACT else "landmarks"
+    return {"dense": memory == "dense", "landmarks": LANDMARKS if memory == "landmarks" else 0}
 
 
 class DeepCut(ClusterMixin, BaseEstimator):
@@ -93,7 +103,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         random_state: seed of the starts (start r uses the seed plus r) and of the dropout; a RandomState or
             None as everywhere in scikit-learn. An integer gives the same labels each time.
         memory: "dense" stores W, n² numbers; "matrix-free" makes its rows as they are used, with memory
-            linear in n; "auto" is dense up to `DENSE_BYTES`.
+            linear in n; "landmarks" approximates its products through `LANDMARKS` groups of patches, with
+            time linear in n too; "auto" is dense up to `MOST_EXACT` patches, and landmarks beyond.
         prior_weight: μ: how much `prior_term` counts beside the objective. Above 0 each fit takes a prior,
             and cluster 0 is background.
 
@@ -295,9 +306,10 @@ class DeepCut(ClusterMixin, BaseEstimator):
         generators, starts = self._starts(in_channels)
         # Drawing the starts has moved the generators: what follows, the dropout, begins here for every chunk
         states = [generator.get_state() for generator in generators]
-        # A chunk of B pictures keeps B n×n matrices of four-byte affinities at hand. A picture's R starts
-        # do not count: they share its W, and their own numbers, n×(hidden + K), are small beside it
-        together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * n), 1)
+        # A chunk of B pictures keeps B n×n (or n×m) matrices of four-byte affinities at hand. A picture's R
+        # starts do not count: they share its W, and their own numbers, n×(hidden + K), are small beside it
+        wide = graph_form(n, self.memory)["landmarks"] or n
+        together = max(BATCH_BYTES.get(features.device.type, 0) // (4 * n * wide), 1)
         if callable(self.objective):
             together = 1  # it is written for one graph
         for first in range(0, len(features), together):
@@ -340,11 +352,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
 
     def _problem(self, features: Tensor, prior: Tensor | None) -> tuple[Graph, Loss]:
         """The graph of B×n×d features, and what of it is minimised; the prior, if any, is B×n."""
-        dense = stores_affinity(features.shape[-2], self.memory)
+        form = graph_form(features.shape[-2], self.memory)
         graph = (
-            cc_graph(features, self.alpha, dense=dense)
-            if self.objective == "cc"
-            else ncut_graph(features, dense=dense)
+            cc_graph(features, self.alpha, **form) if self.objective == "cc" else ncut_graph(features, **form)
         )
         objective = self.objective
         loss = _on_single_graphs(objective) if callable(objective) else OBJECTIVES[objective]
@@ -423,8 +433,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"objective must be one of {', '.join(OBJECTIVES)} or a callable, not {self.objective!r}"
             )
-        if self.memory not in ("auto", "dense", "matrix-free"):
-            raise ValueError(f"memory must be 'auto', 'dense' or 'matrix-free', not {self.memory!r}")
+        if self.memory not in get_args(Memory):
+            raise ValueError(f"memory must be one of {', '.join(get_args(Memory))}, not {self.memory!r}")
         for name, most in MOST.items():
             check_whole(name, getattr(self, name), 1, most)
         check_positive("learning_rate", self.learning_rate)
@@ -509,7 +519,7 @@ def _on_single_graphs(objective: Loss) -> Loss:
     """Let an objective written for one graph and one S serve a batch of one graph and R assignments."""
 
     def batched(graph: Graph, assignment: Tensor) -> Tensor:
-        single = Graph(graph.features[0], dense=graph.dense)
+        single = Graph(graph.features[0], dense=graph.dense, landmarks=graph.landmarks)
         return torch.stack([objective(single, start) for start in assignment[0]]).unsqueeze(0)
 
     return batched

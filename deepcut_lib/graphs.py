@@ -1,8 +1,8 @@
 """From patch features to a graph: affinities W = FFᵀ, cut off at zero or shifted (Eq. 5–7).
 
 W is never needed whole. Everything that the network and the losses ask of it is a product with a thin
-matrix, so a `Graph` keeps F and either stores W once (dense) or makes its rows tile by tile (matrix-free,
-memory linear in the number of patches).
+matrix, so a `Graph` keeps F and either stores W once (dense), makes its rows tile by tile (matrix-free,
+memory linear in the number of patches), or approximates the product through landmarks (time linear too).
 """
 
 import warnings
@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 from torch import Tensor
+
+from deepcut_lib.landmarks import Landmarks, through_landmarks
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -32,12 +34,15 @@ class Graph:
         shift: what is subtracted from FFᵀ, (…, 1, 1): max(FFᵀ)/α in Eq. 7; None for nothing (Eq. 5).
         nonnegative: cut negative affinities off (Eq. 6).
         dense: store W, n² numbers, instead of making its rows anew for each product.
+        landmarks: m groups of patches, through which products with a cut-off W go, instead of through all
+            pairs; 0 is exact.
     """
 
     features: Tensor
     shift: Tensor | None = None
     nonnegative: bool = True
     dense: bool = True
+    landmarks: int = 0
 
     @property
     def n(self) -> int:
@@ -52,6 +57,8 @@ class Graph:
     @cached_property
     def degrees(self) -> Tensor:
         """The diagonal of D, (…, n): the row sums of W."""
+        if self.nonnegative and self.landmarks:
+            return self._coarse.degrees
         if self.nonnegative:
             return torch.cat([tile.sum(-1) for tile in self._tiles()], dim=-1)
         total = self.features.sum(-2, keepdim=True)
@@ -59,7 +66,9 @@ class Graph:
         return (sums if self.shift is None else sums - self.n * self.shift).squeeze(-1)
 
     def matmul(self, columns: Tensor) -> Tensor:
-        """W times a thin matrix: (…, n, c) → (…, n, c)."""
+        """W times a thin matrix: (…, n, c) → (…, n, c); approximate with landmarks."""
+        if self.nonnegative and self.landmarks:
+            return self._coarse.matmul(columns)
         if self.nonnegative and self.dense:
             # W is symmetric, and with the thin matrix first the product is several times faster
             return (columns.mT @ self.affinity).mT
@@ -94,6 +103,10 @@ class Graph:
         counts = [(tile < 0).sum((-1, -2)) for tile in signed._tiles()]
         return torch.stack(counts).sum(0) / self.n**2
 
+    @cached_property
+    def _coarse(self) -> Landmarks:
+        return through_landmarks(self.features, self.shift, self.landmarks)
+
     def _tiles(self) -> Iterator[Tensor]:
         """W, a few rows at a time: all at once if it is stored."""
         if self.dense:
@@ -111,23 +124,26 @@ class Graph:
         return rows.clamp_(min=0) if self.nonnegative else rows
 
 
-def ncut_graph(features: Tensor, *, dense: bool = True) -> Graph:
+def ncut_graph(features: Tensor, *, dense: bool = True, landmarks: int = 0) -> Graph:
     """The graph of the normalised cut: W = max(FFᵀ, 0) (Eq. 5 and 6).
 
     Args:
         features: F, (n, d) or (B, n, d).
         dense: store W.
+        landmarks: approximate its products through so many groups of patches; 0 for none.
     """
-    return Graph(features, dense=dense)
+    return Graph(features, dense=dense, landmarks=landmarks)
 
 
-def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
+def cc_graph(features: Tensor, alpha: float, *, dense: bool = True, landmarks: int = 0) -> Graph:
     """The signed graph of correlation clustering: W = FFᵀ − max(FFᵀ)/α (Eq. 5 and 7).
 
     Args:
         features: F, (n, d) or (B, n, d).
         alpha: the k sensitivity, positive: the larger, the fewer clusters.
         dense: store W where a product needs it whole; the loss never does.
+        landmarks: approximate the network's messages through so many groups of patches; 0 for none. The
+            loss needs none.
 
     Raises:
         ValueError: alpha is not positive.
@@ -136,7 +152,7 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True) -> Graph:
         raise ValueError(f"alpha must be positive, not {alpha}")
     # No product of two rows exceeds the larger of their squared lengths: the maximum is on the diagonal
     largest = features.square().sum(-1).amax(-1)[..., None, None]
-    return Graph(features, largest / alpha, nonnegative=False, dense=dense)
+    return Graph(features, largest / alpha, nonnegative=False, dense=dense, landmarks=landmarks)
 
 
 def modularity_affinity(graph: Graph, resolution: float = 1.0) -> Tensor:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
-from deepcut_lib.clustering import DeepCut, stores_affinity
+from deepcut_lib.clustering import DeepCut, graph_form
 from deepcut_lib.features import PatchFeatures, alike, spread, upsample
 from deepcut_lib.foreground import background_clusters, best_union, foreground_box
 from deepcut_lib.graphs import Graph, ncut_graph, normalized_cut
@@ -172,7 +172,7 @@ def _finish(
     random_state: int,
 ) -> Segmentation:
     """From the clusters of each start to foreground, mask and box."""
-    graph = ncut_graph(values, dense=stores_affinity(len(values), fitted.memory))  # made when it is asked
+    graph = ncut_graph(values, **graph_form(len(values), fitted.memory))  # made when it is asked
     # With a prior, clusters of all starts mean the same: the one with the least loss
     labels, assignment = features.to_map(fitted.labels_), fitted.assignments_
     starts = [features.to_map(labels) for labels in fitted.start_labels_]

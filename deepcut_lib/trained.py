@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
-from deepcut_lib.clustering import MOST, DeepCut, stores_affinity
+from deepcut_lib.clustering import MOST, DeepCut, graph_form
 from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.files import write_whole
@@ -91,7 +91,7 @@ class TrainedDeepCut:
         labels = features.to_map(assignment.argmax(axis=1))
         background = self.background
         if background is None:
-            graph = ncut_graph(values, dense=stores_affinity(len(values), self.recipe.memory))
+            graph = ncut_graph(values, **graph_form(len(values), self.recipe.memory))
             background = find_background(labels, self.recipe, graph)
         return assemble(
             labels,

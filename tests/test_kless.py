@@ -11,7 +11,7 @@ from scipy.sparse import csgraph
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 
-from deepcut_lib import clustering, graphs, kless
+from deepcut_lib import clustering, kless
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.baselines import (
     connected_components,
@@ -123,15 +123,14 @@ def test_bad_pictures_are_named(backbone: Backbone) -> None:
         cluster_images([np.zeros((5, 5, 3), np.uint8), "gone.png"], backbone=backbone)
 
 
-def test_tiles_give_what_a_stored_graph_gives(vectors: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_landmarks_give_what_a_stored_graph_gives(vectors: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = cluster_vectors(vectors)
-    monkeypatch.setattr(clustering, "DENSE_BYTES", 0)
-    monkeypatch.setattr(graphs, "TILE_BYTES", 4096)
-    in_tiles = cluster_vectors(vectors)
-    assert np.array_equal(stored.labels, in_tiles.labels)
+    monkeypatch.setattr(clustering, "MOST_EXACT", 10)
+    through_landmarks = cluster_vectors(vectors)  # there are fewer vectors than landmarks
+    assert np.array_equal(stored.labels, through_landmarks.labels)
     assert stored.model is not None
-    assert in_tiles.model is not None
-    assert np.allclose(stored.model.losses_, in_tiles.model.losses_, rtol=1e-4)
+    assert through_landmarks.model is not None
+    assert np.allclose(stored.model.losses_, through_landmarks.model.losses_, rtol=1e-4)
 
 
 def test_one_picture_without_k(photograph: np.ndarray, backbone: Backbone) -> None:

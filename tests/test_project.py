@@ -71,6 +71,7 @@ HOUSE = (
     "threads errors devices parameters files downloads",
     "images",
     "features",
+    "landmarks",
     "graphs",
     "losses network prior",
     "clustering local_search certificate",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deepcut_lib import clustering, graphs, load_backbone, segmentation
+from deepcut_lib import clustering, load_backbone, segmentation
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import PatchFeatures, log_bin, normalize
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
@@ -251,7 +251,7 @@ def test_numbers_of_numpy_are_numbers(blobs: Tensor) -> None:
 
 
 def test_the_limit_of_memory_holds_everywhere(rounded: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above `DENSE_BYTES`, and where it is asked for, nothing stores W."""
+    """Above `MOST_EXACT`, and where it is asked for, nothing stores W."""
     features = [patch_features(rounded, (10, 12))]
     chosen = {"recipe": Recipe(n_clusters=3, n_init=2, centred=True)}
     expected = [cut(features, **options)[0].labels for options in ({}, chosen)]  # type: ignore[arg-type]
@@ -268,7 +268,7 @@ def test_the_limit_of_memory_holds_everywhere(rounded: Tensor, monkeypatch: pyte
         assert np.array_equal(found.labels, before)
     with pytest.raises(AssertionError, match="W was stored"):
         cut(features)
-    monkeypatch.setattr(clustering, "DENSE_BYTES", 1000)
+    monkeypatch.setattr(clustering, "MOST_EXACT", 10)
     for options, before in zip(({}, chosen), expected, strict=True):
         assert np.array_equal(cut(features, **options)[0].labels, before)  # type: ignore[arg-type]
     assert np.array_equal(trained.segment_features(features[0]).labels, labels)
@@ -295,8 +295,8 @@ def test_no_task_makes_n_squared_numbers(
     features = [patch_features(torch.randn(n, 8, generator=generator), (30, 40))]
     trained = TrainedDeepCut_on(features)
     if limited:
-        monkeypatch.setattr(clustering, "DENSE_BYTES", 1000)
-        monkeypatch.setattr(graphs, "TILE_BYTES", 4 * n * 10)
+        monkeypatch.setattr(clustering, "MOST_EXACT", 10)
+        monkeypatch.setattr(clustering, "LANDMARKS", 20)
     tasks: list[Callable[[], object]] = [
         lambda: cut(features, recipe=Recipe(n_clusters=3, n_init=2), two_stage=True, epochs=1),
         lambda: cut(features, objective="cc", n_init=2, epochs=1),
