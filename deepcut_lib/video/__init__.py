@@ -1,0 +1,28 @@
+"""Clips: one network carried from frame to frame, so that labels persist. Beyond the paper."""
+
+from deepcut_lib.video.carried import CarriedDeepCut, Tracked, video_recipe
+from deepcut_lib.video.frames import (
+    Clip,
+    Frame,
+    VideoReaderMissingError,
+    has_video_reader,
+    import_av,
+    read_frames,
+)
+from deepcut_lib.video.segment import VideoFrame, fit_clip, follow, segment_video
+
+__all__ = [
+    "CarriedDeepCut",
+    "Clip",
+    "Frame",
+    "Tracked",
+    "VideoFrame",
+    "VideoReaderMissingError",
+    "fit_clip",
+    "follow",
+    "has_video_reader",
+    "import_av",
+    "read_frames",
+    "segment_video",
+    "video_recipe",
+]
