@@ -5,11 +5,13 @@ from deepcut_lib.video.frames import (
     Clip,
     Frame,
     VideoReaderMissingError,
+    clip_facts,
     has_video_reader,
     import_av,
     read_frames,
 )
 from deepcut_lib.video.segment import VideoFrame, fit_clip, follow, segment_video
+from deepcut_lib.video.writing import palette_picture, write_clip
 
 __all__ = [
     "CarriedDeepCut",
@@ -18,11 +20,14 @@ __all__ = [
     "Tracked",
     "VideoFrame",
     "VideoReaderMissingError",
+    "clip_facts",
     "fit_clip",
     "follow",
     "has_video_reader",
     "import_av",
+    "palette_picture",
     "read_frames",
     "segment_video",
     "video_recipe",
+    "write_clip",
 ]

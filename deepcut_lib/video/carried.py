@@ -6,15 +6,21 @@ nothing moves a pixel changes sides slowly.
 """
 
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut, stores_affinity
+from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures, spread, upsample
+from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import foreground_box
 from deepcut_lib.graphs import ncut_graph
 from deepcut_lib.metrics import still_pixels
@@ -22,7 +28,9 @@ from deepcut_lib.parts import Parts, foreground_rows, parts_recipe, to_parts
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.segmentation import Segmentation, assemble, find_background, foreground_probability
 
-EPOCHS = 4
+FORMAT = "deepcut-carried-1"
+
+EPOCHS = 8
 """Steps on each frame after a scene's first, which takes as many as the recipe says."""
 
 PART_EPOCHS = 10
@@ -35,7 +43,7 @@ PRIOR_WEIGHT = 40.0
 """The least μ of a carried network with a prior: a clip's object is often smaller than the sides that N-cut
 wants, and a frame's error would be carried on."""
 
-KEPT = 0.8
+KEPT = 0.5
 """The share of a patch's assignment that comes from patches of the frame before."""
 
 NEAREST = 8
@@ -100,6 +108,10 @@ class _Past:
     picture: Image.Image
     probability: np.ndarray
     mask: np.ndarray
+
+
+_TENSORS = ("values", "assignment", "parts", "mean")
+_ARRAYS = ("background", "votes", "colours", "probability", "mask")
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +238,52 @@ class CarriedDeepCut:
         )
         return Tracked(segmentation, found, restarted)
 
+    def save(self, path: str | PathLike[str], made_from: str = "") -> None:
+        """Write what is carried to a safetensors file, so that `load` can go on after the same frame.
+
+        Args:
+            path: of the file.
+            made_from: what stands for all frames so far and all settings.
+
+        Raises:
+            DeepCutError: it could not be written.
+        """
+        tensors: dict[str, Tensor] = {}
+        past = self._past
+        if past is not None:
+            tensors = {
+                **{f"network/{name}": tensor for name, tensor in past.weights.items()},
+                **{f"parts/{name}": tensor for name, tensor in (past.part_weights or {}).items()},
+                **{name: getattr(past, name) for name in _TENSORS if getattr(past, name) is not None},
+                **{name: torch.from_numpy(getattr(past, name)) for name in _ARRAYS},
+                "picture": torch.from_numpy(np.array(past.picture)),
+                "grid": torch.tensor(past.grid),
+            }
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        metadata = {"format": FORMAT, "made_from": made_from}
+        write_whole(Path(path), safetensors.torch.save(tensors, metadata))
+
+    def load(self, path: str | PathLike[str]) -> str:
+        """Take up what `save` has written; returns what it was made from.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or another kind of file.
+        """
+        if not Path(path).is_file():
+            raise CheckpointError(f"{path}: no such file; check the path")
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise KeyError("format")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            self._past = _past_of(tensors) if tensors else None
+            return metadata["made_from"]
+        except (safetensors.SafetensorError, LookupError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{path}: damaged, or not a file of CarriedDeepCut.save; delete it and begin anew"
+            ) from error
+
     def _nothing(self, features: PatchFeatures) -> Tracked:
         labels = np.zeros(features.grid, int)
         segmentation = assemble(
@@ -309,6 +367,23 @@ class _Near:
     def __call__(self, rows: Tensor) -> Tensor:
         """Hand on what was known of the patches before: n×c → n×c."""
         return (self._weights[..., None] * rows[self._indices]).sum(1)
+
+
+def _past_of(tensors: dict[str, Tensor]) -> _Past:
+    """What `CarriedDeepCut.save` has written."""
+    weights, part_weights = (
+        {name.removeprefix(stage): tensor for name, tensor in tensors.items() if name.startswith(stage)}
+        for stage in ("network/", "parts/")
+    )
+    height, width = tensors["grid"].tolist()
+    return _Past(
+        weights=weights,
+        part_weights=part_weights or None,
+        grid=(height, width),
+        picture=Image.fromarray(tensors["picture"].numpy()),
+        **{name: tensors.get(name) for name in _TENSORS},  # type: ignore[arg-type]
+        **{name: tensors[name].numpy() for name in _ARRAYS},  # type: ignore[arg-type]
+    )
 
 
 def colours_of(picture: Image.Image) -> np.ndarray:

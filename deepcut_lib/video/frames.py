@@ -4,6 +4,7 @@ import importlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,6 +67,23 @@ def read_frames(clip: Clip) -> Iterator[Frame]:
         raise ImageError(f"{clip if isinstance(clip, str | PathLike) else 'the clip'}: holds no frame")
 
 
+FRAME_RATE = Fraction(24)
+"""Frames a second of a clip that does not say."""
+
+
+def clip_facts(clip: Clip) -> tuple[int | None, Fraction]:
+    """How many frames a clip has, as far as it says without being decoded, and how many a second.
+
+    Raises:
+        As `read_frames`.
+    """
+    if not isinstance(clip, str | PathLike) or Path(clip).is_dir():
+        return (len(list(_named(clip))) if isinstance(clip, str | PathLike) else None), FRAME_RATE
+    with _opened(Path(clip)) as container:
+        stream = container.streams.video[0]
+        return stream.frames or None, Fraction(stream.average_rate or FRAME_RATE)
+
+
 def has_video_reader() -> bool:
     """Whether the package av is installed."""
     try:
@@ -96,8 +114,6 @@ def _named(clip: Clip) -> Iterator[tuple[str, ImageLike | ImageError]]:
             yield "", given
         return
     path = Path(clip)
-    if not path.exists():
-        raise ImageError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
         files: dict[Path, Path | ImageError] = {
             file: file for file in find_images(path, passed_over=lambda file: file.parent != path)
@@ -109,8 +125,8 @@ def _named(clip: Clip) -> Iterator[tuple[str, ImageLike | ImageError]]:
         for file in sorted(files, key=_by_number):
             yield names[file], files[file]
         return
-    for given in _decoded(path):
-        yield "", given
+    for decoded in _decoded(path):
+        yield "", decoded
 
 
 def _by_number(path: Path) -> tuple[list[str | int], str]:
@@ -121,6 +137,36 @@ def _by_number(path: Path) -> tuple[list[str | int], str]:
 
 def _decoded(path: Path) -> Iterator[Image.Image | ImageError]:
     """A video file's frames, upright; a damaged one is an error in its place, and decoding goes on."""
+    with _opened(path) as container:
+        packets = container.demux(container.streams.video[0])
+        packet = None
+        while True:
+            try:
+                packet = next(packets)
+                pictures = packet.decode()
+            except StopIteration:
+                return
+            except (OSError, ValueError) as error:
+                yield ImageError(f"{path}: a frame is damaged ({_reason(error)}); copy the file again")
+                if packet is None:  # the file cannot be read on
+                    return
+                packet = None
+                continue
+            packet = None
+            for picture in pictures:
+                image = picture.to_image()
+                yield image.rotate(picture.rotation, expand=True) if picture.rotation else image
+
+
+def _opened(path: Path) -> Any:
+    """A video file, open.
+
+    Raises:
+        ImageError: it is no video, or one that cannot be decoded here.
+        VideoReaderMissingError: the package av is not installed.
+    """
+    if not path.exists():
+        raise ImageError(f"{path}: no such file or folder; check the path")
     av = import_av()
     try:
         container = av.open(str(path))
@@ -129,29 +175,15 @@ def _decoded(path: Path) -> Iterator[Image.Image | ImageError]:
             f"{path}: not a video that can be read ({_reason(error)}); check the file, or give a folder "
             "of frames"
         ) from error
-    with container:
-        if not container.streams.video:
-            raise ImageError(f"{path}: holds no video, only sound or text; give another file")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise ImageError(
-                f"{path}: no decoder for its video is installed; convert it to H.264 in MP4 first"
-            )
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                pictures = packet.decode()
-            except (OSError, ValueError) as error:
-                yield ImageError(f"{path}: a frame is damaged ({_reason(error)}); copy the file again")
-                if packet is None:
-                    return
-                continue
-            for picture in pictures:
-                image = picture.to_image()
-                yield image.rotate(picture.rotation, expand=True) if picture.rotation else image
+    missing = ""
+    if not container.streams.video:
+        missing = "holds no video, only sound or text; give another file"
+    elif container.streams.video[0].codec_context is None:
+        missing = "no decoder of its video is installed; convert it to H.264 in MP4"
+    if missing:
+        container.close()
+        raise ImageError(f"{path}: {missing}")
+    return container
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+from PIL import Image
+
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import DeepCut
 from deepcut_lib.features import PatchFeatures
@@ -29,6 +31,7 @@ class VideoFrame:
     Attributes:
         index: its place in the clip, from 0.
         name: its file's name without ending, or its number.
+        picture: the frame, RGB, or None if it cannot be used.
         segmentation: as of a single picture, with labels that mean what they did in the frames before; None
             if the frame cannot be used.
         parts: of the foreground, if they were asked for.
@@ -38,6 +41,7 @@ class VideoFrame:
 
     index: int
     name: str
+    picture: Image.Image | None
     segmentation: Segmentation | None
     parts: Parts | None = None
     restarted: bool = False
@@ -122,10 +126,17 @@ def follow(
     """
     for frame, features in ahead(_looked_at(frames, backbone, size)):
         if features is None or frame.picture is None:
-            yield VideoFrame(frame.index, frame.name, None, failure=frame.failure)
+            yield VideoFrame(frame.index, frame.name, None, None, failure=frame.failure)
             continue
         tracked = carried.follow(features, frame.picture)
-        yield VideoFrame(frame.index, frame.name, tracked.segmentation, tracked.parts, tracked.restarted)
+        yield VideoFrame(
+            frame.index,
+            frame.name,
+            frame.picture,
+            tracked.segmentation,
+            tracked.parts,
+            tracked.restarted,
+        )
 
 
 def fit_clip(
