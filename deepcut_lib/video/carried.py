@@ -55,7 +55,7 @@ WITHIN = 6
 TEMPERATURE = 0.05
 """Of the softmax over their cosines."""
 
-GAIN = 0.1
+GAIN = 0.2
 """The share of a new frame's word on a pixel that has not changed."""
 
 DOUBT = 0.25
