@@ -10,7 +10,7 @@ from deepcut_lib.video.frames import (
     import_av,
     read_frames,
 )
-from deepcut_lib.video.segment import VideoFrame, fit_clip, follow, segment_video
+from deepcut_lib.video.segment import VideoFrame, fit_clip, fit_to_frames, follow, segment_video
 from deepcut_lib.video.writing import palette_picture, write_clip
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "VideoReaderMissingError",
     "clip_facts",
     "fit_clip",
+    "fit_to_frames",
     "follow",
     "has_video_reader",
     "import_av",

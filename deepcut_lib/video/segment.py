@@ -164,9 +164,16 @@ def fit_clip(
             kept, step = kept[::2], 2 * step
     if not kept:
         raise ValueError("none of the clip's frames can be used; see what segment_video says of each")
-    values = [recipe.prepare(features.values) for features in kept]
-    model = recipe.estimator(kept[0].values.device, random_state)
-    return model.fit_jointly(values, recipe.priors(kept))
+    return fit_to_frames(kept, recipe, random_state)
+
+
+def fit_to_frames(features: Sequence[PatchFeatures], recipe: Recipe, random_state: int = 0) -> DeepCut:
+    """The same where the features of all frames are at hand; of more than `OFFLINE_FRAMES` some are taken."""
+    step = -(-len(features) // OFFLINE_FRAMES)
+    taken = features[::step]
+    values = [recipe.prepare(of_frame.values) for of_frame in taken]
+    model = recipe.estimator(taken[0].values.device, random_state)
+    return model.fit_jointly(values, recipe.priors(taken))
 
 
 def _looked_at(
