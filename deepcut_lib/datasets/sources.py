@@ -189,9 +189,9 @@ SOURCES = {
         (DAVIS_LIST, "JPEGImages/480p", "Annotations/480p"),
         davis,
         1_376,
-        instructions="Get DAVIS 2016 at 480p from its authors' site (research use; no checksum is published) "
-        "and unpack it so that DAVIS/JPEGImages, DAVIS/Annotations and DAVIS/ImageSets lie below the root. "
-        "For some of its clips, shorten ImageSets/480p/val.txt.",
+        instructions="Its authors' site offers DAVIS 2016 for download (research use; no checksum is "
+        "published): take it at 480p, and unpack it so that DAVIS/JPEGImages, DAVIS/Annotations and "
+        "DAVIS/ImageSets lie below the root. For some of its clips, shorten ImageSets/480p/val.txt.",
     ),
     "horses": Source(
         "Weizmann horses",
