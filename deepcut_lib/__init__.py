@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepcut_lib.parts import Parts, segment_parts
     from deepcut_lib.segmentation import Segmentation, segment
     from deepcut_lib.trained import TrainedDeepCut, train_once
+    from deepcut_lib.video import VideoFrame, segment_video
 
 __version__ = "0.1.0"
 
@@ -33,12 +34,14 @@ __all__ = [
     "PatchFeatures",
     "Segmentation",
     "TrainedDeepCut",
+    "VideoFrame",
     "cluster_images",
     "load_backbone",
     "localize",
     "segment",
     "segment_kless",
     "segment_parts",
+    "segment_video",
     "train_once",
     "vit_from_state",
 ]
@@ -52,6 +55,7 @@ _OFFERED_BY = {
     "parts": ("Parts", "segment_parts"),
     "segmentation": ("Segmentation", "segment"),
     "trained": ("TrainedDeepCut", "train_once"),
+    "video": ("VideoFrame", "segment_video"),
 }
 _MODULES = {name: module for module, names in _OFFERED_BY.items() for name in names}
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
+from scipy import ndimage
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
@@ -21,6 +23,110 @@ def mask_iou(predicted: np.ndarray, truth: np.ndarray) -> float:
         raise ValueError(f"the masks have sizes {predicted.shape} and {truth.shape}; resize one first")
     union = np.logical_or(predicted, truth).sum()
     return float(np.logical_and(predicted, truth).sum() / union) if union else 0.0
+
+
+CONTOUR_BOUND = 0.008
+"""How far contours may lie apart and still match, as a share of the picture's diagonal: DAVIS's."""
+
+
+def contour_f(predicted: np.ndarray, truth: np.ndarray, bound: float = CONTOUR_BOUND) -> float:
+    """F of two masks' contours, as the toolkit of DAVIS-2016 defines it: 2 P R / (P + R).
+
+    P is the share of the predicted contour within ``bound`` × diagonal (rounded up to whole pixels) of the
+    true one, R the share of the true contour that near the predicted one. Where only one mask has a contour
+    F is 0, where none has 1.
+
+    Args:
+        predicted: H×W bool.
+        truth: H×W bool.
+        bound: as a share of the diagonal.
+
+    Raises:
+        ValueError: the masks differ in size.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"the masks have sizes {predicted.shape} and {truth.shape}; resize one first")
+    first, second = contour(predicted), contour(truth)
+    if not (first.any() and second.any()):
+        return float(first.any() == second.any())
+    radius = np.ceil(bound * np.hypot(*truth.shape))
+    near_first, near_second = (ndimage.distance_transform_edt(~line) <= radius for line in (first, second))
+    precision, recall = near_second[first].mean(), near_first[second].mean()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def contour(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a bool mask that differ from the next one right, below, or right and below: H×W bool."""
+    line = np.zeros(mask.shape, bool)
+    line[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
+    line[:-1] |= mask[:-1] ^ mask[1:]
+    line[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    return line
+
+
+class OverTime(NamedTuple):
+    """How a score behaves over a clip, as the toolkit of DAVIS-2016 defines it.
+
+    Attributes:
+        mean: over frames.
+        recall: the share of frames above one half.
+        decay: the mean of the first of four parts minus that of the last; parts share their end frames.
+    """
+
+    mean: float
+    recall: float
+    decay: float
+
+
+def over_time(scores: Sequence[float]) -> OverTime:
+    """Mean, recall and decay of a clip's scores, frame by frame in order.
+
+    Raises:
+        ValueError: there is no score.
+    """
+    values = np.asarray(scores, float)
+    if not len(values):
+        raise ValueError("there are no scores of frames; give at least one")
+    ends = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    first, last = values[ends[0] : ends[1] + 1], values[ends[3] : ends[4] + 1]
+    return OverTime(float(values.mean()), float((values > 0.5).mean()), float(first.mean() - last.mean()))
+
+
+STILL = 3
+"""Levels of 255 by which a pixel's colour may change and still count as unchanged: more than noise does."""
+
+
+def still_pixels(first: Image.Image, second: Image.Image) -> np.ndarray:
+    """Where nothing moves: pixels whose 2×2 block, averaged, changes by at most `STILL` in every channel.
+
+    Args:
+        first: RGB.
+        second: the next frame, of the same size.
+
+    Returns:
+        H×W bool.
+
+    Raises:
+        ValueError: the frames differ in size.
+    """
+    if first.size != second.size:
+        raise ValueError(f"the frames have sizes {first.size} and {second.size}; resize one first")
+    before, after = (
+        np.asarray(picture.convert("RGB").reduce(2)).astype(np.int16) for picture in (first, second)
+    )
+    still = np.abs(before - after).max(axis=2) <= STILL
+    return still.repeat(2, axis=0).repeat(2, axis=1)[: first.height, : first.width]
+
+
+def flicker(first: np.ndarray, second: np.ndarray, still: np.ndarray) -> float:
+    """The share of unmoved pixels whose label changes from one frame to the next; 0 where all move.
+
+    Args:
+        first: H×W labels or mask.
+        second: the next frame's.
+        still: H×W bool, see `still_pixels`.
+    """
+    return float((first != second)[still].mean()) if still.any() else 0.0
 
 
 def box_iou(first: Box, second: Box) -> float:

@@ -18,10 +18,15 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
+from typing import TypeVar
 
 from threadpoolctl import threadpool_info
+
+Item = TypeVar("Item")
 
 SPINS = "3000"
 
@@ -85,6 +90,23 @@ def _seconds_queued() -> float:
         except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             continue
     return queued / 1e9
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each made in another thread while the one before it is used."""
+    source = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(_next, source)
+        while item := coming.result():
+            coming = thread.submit(_next, source)
+            yield item[0]
+
+
+def _next(source: Iterator[Item]) -> tuple[Item] | None:
+    """The next item, in a tuple, so that an item that counts as false does not look like the end."""
+    for item in source:
+        return (item,)
+    return None
 
 
 brief, in_force = _settle()

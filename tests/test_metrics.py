@@ -2,17 +2,24 @@
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
 
 from deepcut_lib.metrics import (
     box_iou,
     box_of,
     box_scores,
     cluster_scores,
+    contour,
+    contour_f,
     corloc,
+    flicker,
     keypoint_scores,
     labels_at,
     mask_iou,
+    over_time,
     purity,
+    still_pixels,
 )
 
 
@@ -95,3 +102,67 @@ def test_keypoints_are_pooled_over_pictures() -> None:
         keypoint_scores([[1, 2]], [[1]])
     with pytest.raises(ValueError, match="no key points"):
         keypoint_scores([[]], [[]])
+
+
+def square(top: int, left: int, side: int, shape: tuple[int, int] = (40, 60)) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+class TestOverTime:
+    def test_a_case_worked_out_by_hand(self) -> None:
+        # round(linspace(1, 9, 5)) − 1 = 0, 2, 4, 6, 8: the first part is frames 0–2, the last 6–8
+        found = over_time([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+        assert found == pytest.approx((0.6, 5 / 9, 0.9 - 0.3))  # 0.5 itself is not recalled
+
+    def test_a_single_frame_does_not_decay(self) -> None:
+        assert over_time([0.7]) == pytest.approx((0.7, 1.0, 0.0))
+        with pytest.raises(ValueError, match="no scores"):
+            over_time([])
+
+
+class TestContourF:
+    def test_the_contour_is_drawn_left_and_above_each_edge(self) -> None:
+        assert np.argwhere(contour(square(1, 1, 1, (3, 3)))).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+    def test_a_square_moved_within_the_bound_matches_and_beyond_it_in_part(self) -> None:
+        # diagonal of 40×60: 72.1, times 0.008 is 0.58, rounded up: one pixel
+        still = square(10, 10, 20)
+        assert contour_f(still, square(10, 11, 20)) == 1.0
+        # Moved three pixels right. The contour of a square of side a is a ring of 4a pixels, here 80: rows 9
+        # to 29, columns 9 to 29. Of the moved one's (columns 12 to 32) those in rows 9 and 29 are near the
+        # other in columns up to 30, 2 × 19, and of its left column those next to these rows, 2.
+        found = contour_f(still, square(10, 13, 20))
+        assert contour(still).sum() == 80
+        assert found == pytest.approx(_matched(still, square(10, 13, 20)))
+        assert found == pytest.approx((2 * 19 + 2) / 80)
+
+    def test_empty_masks(self) -> None:
+        empty = np.zeros((40, 60), bool)
+        assert contour_f(empty, empty) == 1.0
+        assert contour_f(square(3, 3, 5), empty) == contour_f(empty, square(3, 3, 5)) == 0.0
+
+
+def _matched(first: np.ndarray, second: np.ndarray) -> float:
+    """The official way, by dilation with a disc of radius one."""
+    cross = ndimage.generate_binary_structure(2, 1)
+    a, b = contour(first), contour(second)
+    precision = (a & ndimage.binary_dilation(b, cross)).sum() / a.sum()
+    recall = (b & ndimage.binary_dilation(a, cross)).sum() / b.sum()
+    return 2 * precision * recall / (precision + recall)
+
+
+def test_flicker_counts_changes_where_nothing_moves() -> None:
+    first = Image.new("RGB", (8, 6), (100, 100, 100))
+    second = first.copy()
+    second.paste((104, 100, 100), (0, 0, 4, 6))  # the left half changes, by more than noise
+    second.paste((102, 100, 100), (4, 0, 8, 6))
+    still = still_pixels(first, second)
+    assert np.array_equal(still, np.tile([False] * 4 + [True] * 4, (6, 1)))
+    before, after = np.zeros((6, 8), bool), np.zeros((6, 8), bool)
+    after[:, 3:5] = True  # of the still half's 24 pixels 6 change
+    assert flicker(before, after, still) == 6 / 24
+    assert flicker(before, after, ~still & still) == 0.0
+    with pytest.raises(ValueError, match="sizes"):
+        still_pixels(first, first.resize((4, 4)))

@@ -81,6 +81,7 @@ HOUSE = (
     "segmentation",
     "localization parts kless",
     "trained",
+    "video",
     "deepcut_lib",  # what the package itself offers
     "baselines datasets distributed",
     "plots",

@@ -63,7 +63,7 @@ def checked_stride(stride: int | None, patch_size: int) -> int:
     return int(stride)
 
 
-_SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks", "num_heads")
+_SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks", "views", "num_heads")
 """Attributes of extractors that, besides the weights, decide the features."""
 
 
@@ -132,6 +132,19 @@ class Backbone:
         other = deepcopy(self)
         other.device = torch.device(device)
         other.extractor = other.extractor.to(other.device)
+        return other
+
+    def seen_once(self) -> Self:
+        """The same backbone, looking once at pictures that it would look at twice: faster, a little coarser.
+
+        Backbones that look once anyway are returned as they are.
+        """
+        once = getattr(self.extractor, "seen_once", None)
+        if once is None:
+            return self
+        other = copy(self)
+        vars(other).pop("_fingerprint", None)
+        other.extractor = once()
         return other
 
     @cached_property

@@ -4,6 +4,7 @@ Its weights were trained with ImageNet's labels, unlike the paper's self-supervi
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +27,8 @@ ZOOM = 10 / 7
 class ConvolutionalFeatures(nn.Module):
     """Outputs of several blocks, each L2-normalised per patch, on one grid of 16-pixel patches.
 
-    The picture is seen twice, as it is and larger and mirrored, and the two are averaged.
+    The picture is seen twice, as it is and larger and mirrored, and the two are averaged; or once, see
+    `seen_once`.
 
     Args:
         blocks: which blocks, from 0; by default `BLOCKS`.
@@ -40,6 +42,7 @@ class ConvolutionalFeatures(nn.Module):
 
         super().__init__()
         self.stride = checked_stride(stride, self.patch_size)
+        self.views = 2
         self.blocks = tuple(blocks)
         if not self.blocks or not set(self.blocks) <= set(range(7)):
             raise ValueError(f"effnet_lite0 has blocks 0 to 6, not {self.blocks}")
@@ -55,16 +58,21 @@ class ConvolutionalFeatures(nn.Module):
         self.network.to(memory_format=torch.channels_last)  # with the folding, half the time on a CPU
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
-        """B×3×H×W → values B×n×d, the mean of two views; `cls` is the pooled output of the last block."""
+        """B×3×H×W → values B×n×d, the mean of all views; `cls` is the pooled output of the last block."""
         h, w = ((side - self.patch_size) // self.stride + 1 for side in batch.shape[2:])
-        levels = self._levels(batch)
-        larger = [max(round(side * ZOOM / 32), 1) * 32 for side in batch.shape[2:]]
-        mirrored = F.interpolate(batch.flip(-1), size=larger, mode="bicubic", align_corners=False)
-        seen_again = [level.flip(-1) for level in self._levels(mirrored)]
-        views = [
-            torch.cat([_per_patch(level, (h, w)) for level in view], dim=-1) for view in (levels, seen_again)
-        ]
-        return Extracted((views[0] + views[1]) / 2, levels[-1].mean((2, 3)) if cls else None)
+        seen = [self._levels(batch)]
+        if self.views > 1:
+            larger = [max(round(side * ZOOM / 32), 1) * 32 for side in batch.shape[2:]]
+            mirrored = F.interpolate(batch.flip(-1), size=larger, mode="bicubic", align_corners=False)
+            seen.append([level.flip(-1) for level in self._levels(mirrored)])
+        views = [torch.cat([_per_patch(level, (h, w)) for level in levels], dim=-1) for levels in seen]
+        return Extracted(sum(views[1:], views[0]) / len(views), seen[0][-1].mean((2, 3)) if cls else None)
+
+    def seen_once(self) -> "ConvolutionalFeatures":
+        """The same network, looking at each picture once: a third of the time."""
+        other = copy(self)
+        other.views = 1
+        return other
 
     def _levels(self, batch: Tensor) -> list[Tensor]:
         x = self.network.bn1(self.network.conv_stem(batch))

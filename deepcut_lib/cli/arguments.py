@@ -42,12 +42,21 @@ Commands: TypeAlias = "_SubParsersAction[Parser]"
 
 
 def add_pictures(parser: ArgumentParser) -> _ArgumentGroup:
-    """Add what every command on pictures takes: pictures, a folder for results, a seed and a backbone.
+    """Add what every command on pictures takes: pictures, and what `add_run` adds.
 
     Returns:
         The group of options on features.
     """
     parser.add_argument("paths", nargs="+", type=path, metavar="PATHS", help="pictures, or folders of them")
+    return add_run(parser)
+
+
+def add_run(parser: ArgumentParser) -> _ArgumentGroup:
+    """Add a folder for results, a seed and a backbone.
+
+    Returns:
+        The group of options on features.
+    """
     parser.add_argument("--out", type=path, required=True, metavar="DIR", help="where results are written")
     parser.add_argument("--seed", type=seed, default=0, help="seed of the random starts (default: 0)")
     parser.add_argument("--overwrite", action="store_true", help="do finished pictures again")

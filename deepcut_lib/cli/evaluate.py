@@ -17,7 +17,9 @@ def add_command(commands: take.Commands) -> None:
     """Add ``evaluate`` to the commands; what its arguments are called here is what `Request` calls them."""
     parser = commands.add_parser("evaluate")
     parser.set_defaults(run=run)
-    parser.add_argument("table", choices=list(TABLES), metavar="TABLE", help="1 to 5, or horses or sample")
+    parser.add_argument(
+        "table", choices=list(TABLES), metavar="TABLE", help="1 to 5, or davis, horses or sample"
+    )
     parser.add_argument("--data", type=take.path, metavar="ROOT", help="folder of the data sets")
     parser.add_argument(
         "--backbone",

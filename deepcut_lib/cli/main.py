@@ -14,6 +14,7 @@ COMMANDS = {
     "localize": ("segment", "one box for each picture"),
     "parts": ("sets", "the same parts in all pictures"),
     "cluster": ("sets", "clusters of pictures, their number found"),
+    "video": ("video", "masks of a clip, whose labels persist"),
     "evaluate": ("evaluate", "fill a table of the paper"),
     "datasets": ("datasets", "list, check and download the benchmark sets"),
     "class": ("classroom", "copies of the lessons for students and for teachers"),

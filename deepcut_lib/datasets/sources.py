@@ -9,6 +9,8 @@ from deepcut_lib.datasets.archives import Archive, obtain, unfinished
 from deepcut_lib.datasets.coco import LIST, coco20k
 from deepcut_lib.datasets.cub import cub
 from deepcut_lib.datasets.dataset import DataSet
+from deepcut_lib.datasets.davis import LIST as DAVIS_LIST
+from deepcut_lib.datasets.davis import davis
 from deepcut_lib.datasets.fashion import fashion
 from deepcut_lib.datasets.masked import masked
 from deepcut_lib.datasets.voc import voc
@@ -180,6 +182,16 @@ SOURCES = {
         "paramaggarwal/fashion-product-images-dataset (25 GB) or "
         "paramaggarwal/fashion-product-images-small (565 MB), and unpack it so that fashion/styles.csv and "
         "fashion/images/ lie below the root.",
+    ),
+    "davis": Source(
+        "DAVIS-2016 val",
+        "DAVIS",
+        (DAVIS_LIST, "JPEGImages/480p", "Annotations/480p"),
+        davis,
+        1_376,
+        instructions="Its authors' site offers DAVIS 2016 for download (research use; no checksum is "
+        "published): take it at 480p, and unpack it so that DAVIS/JPEGImages, DAVIS/Annotations and "
+        "DAVIS/ImageSets lie below the root. For some of its clips, shorten ImageSets/480p/val.txt.",
     ),
     "horses": Source(
         "Weizmann horses",

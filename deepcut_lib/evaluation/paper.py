@@ -94,6 +94,7 @@ _OF_METHODS: dict[str, dict[tuple[str, str, str], Number]] = {
         ("cc", "4", "purity"): (97.1, 1.7),
         ("cc", "5", "purity"): (99.27, 0.6),
     },
+    "davis": {},
     "horses": {},
     "sample": {},
 }

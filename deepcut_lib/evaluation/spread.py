@@ -7,7 +7,7 @@ import numpy as np
 
 Interval: TypeAlias = tuple[float, float]
 
-WITH_INTERVAL = frozenset({"iou", "corloc", "box_iou"})
+WITH_INTERVAL = frozenset({"iou", "corloc", "box_iou", "j"})
 """Measures that are means over pictures and get an interval."""
 
 RESAMPLES = 2000
@@ -24,6 +24,12 @@ PAIRS = (
     ("ncut4_union_solver", "kmeans4_union_solver"),
     ("ncut", "kmeans3"),
     ("ncut_solver", "kmeans3_solver"),
+    ("carried", "alone"),
+    ("carried_solver", "alone_solver"),
+    ("carried", "prior_alone"),
+    ("carried_solver", "prior_alone_solver"),
+    ("carried_solver", "kmeans_joint_solver"),
+    ("carried_solver", "offline_solver"),
 )
 """Methods that are held against each other picture by picture, the first against the second."""
 

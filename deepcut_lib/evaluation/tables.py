@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from deepcut_lib.evaluation.methods import METHODS
 from deepcut_lib.evaluation.request import Inputs
-from deepcut_lib.evaluation.tasks import parts, sets
+from deepcut_lib.evaluation.tasks import clips, parts, sets
+from deepcut_lib.evaluation.tasks.clips import ClipsTask
 from deepcut_lib.evaluation.tasks.parts import PartsTask
 from deepcut_lib.evaluation.tasks.pictures import PicturesTask
 from deepcut_lib.evaluation.tasks.sets import SetsTask
@@ -24,6 +25,13 @@ METRICS = {
     "purity": "purity",
     "clusters": "clusters found",
     "gap": "inside clusters, short of the upper bound at the network's α",
+    "j": "J mean",
+    "j_recall": "J recall",
+    "j_decay": "J decay",
+    "contour": "F mean",
+    "contour_recall": "F recall",
+    "contour_decay": "F decay",
+    "flicker": "flicker",
     "negative": "negative affinities",
     "negative_clustered": "negative affinities of features as they are clustered",
 }
@@ -98,6 +106,13 @@ TABLES = {
         tuple(sets.METHODS),
         ("purity", "nmi", "ari", "clusters", "gap"),
         seeds=10,
+    ),
+    "davis": Table(
+        "DAVIS: the object of a clip",
+        ClipsTask(),
+        ("davis",),
+        tuple(clips.METHODS),
+        ("j", "j_recall", "j_decay", "contour", "contour_recall", "contour_decay", "flicker"),
     ),
     "horses": Table("Horses: foreground of photographs", PicturesTask(), ("horses",), tuple(METHODS), _MASKS),
     "sample": Table(

@@ -114,3 +114,25 @@ def fashion(root: Path, per_class: int = 2) -> None:
     lines.append("999,Men,Apparel,Bags,Bags,Blue,Fall,2011,Casual,Gone")
     lines.append("broken")
     (home / "styles.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def davis(root: Path, frames: int = 5) -> None:
+    """Two clips of a light square that moves over dark noise, and a clip that is not in the list."""
+    home = root / "DAVIS"
+    lines = []
+    for seed, name in enumerate(("bear", "swan", "unlisted")):
+        for number in range(frames):
+            values = np.random.default_rng(seed).integers(0, 60, (48, 64, 3), np.uint8)
+            truth = np.zeros((48, 64), np.uint8)
+            truth[12:36, 8 + 3 * number : 32 + 3 * number] = 255
+            values[truth > 0] += 180
+            paths = [f"/{kind}/480p/{name}/{number:05d}" for kind in ("JPEGImages", "Annotations")]
+            paths = [f"{path}{ending}" for path, ending in zip(paths, (".jpg", ".png"), strict=True)]
+            for path, content in zip(paths, (values, truth), strict=True):
+                file = home / path.lstrip("/")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(content).save(file)
+            if name != "unlisted":
+                lines.append(" ".join(paths))
+    (home / "ImageSets" / "480p").mkdir(parents=True)
+    (home / "ImageSets" / "480p" / "val.txt").write_text("\n".join(lines) + "\n")

@@ -55,6 +55,19 @@ def test_voc_of_fractions_and_damage(tmp_path: Path) -> None:
     assert len(open_dataset("voc07", tmp_path)[1].boxes) == 2
 
 
+def test_davis(tmp_path: Path, counted: Callable[[str, int], None]) -> None:
+    miniature.davis(tmp_path)
+    counted("davis", 10)
+    found = open_dataset("davis", tmp_path)
+    assert found.names[:2] == ["bear/00000", "bear/00001"]
+    assert [sample.label for sample in found] == ["bear"] * 5 + ["swan"] * 5
+    assert check("davis", tmp_path) == []
+    gone = found[7].mask
+    assert gone is not None
+    gone.unlink()
+    assert "swan/00002.png" in check("davis", tmp_path)[0]
+
+
 def test_coco20k(tmp_path: Path, counted: Callable[[str, int], None]) -> None:
     miniature.coco(tmp_path)
     counted("coco20k", 2)

@@ -27,8 +27,8 @@ from deepcut_lib.evaluation.request import Request
 from deepcut_lib.evaluation.tables import METRICS, TABLES
 from deepcut_lib.evaluation.tasks import pictures
 from deepcut_lib.evaluation.tasks.parts import fit_picture
-from deepcut_lib.evaluation.tasks.task import ahead
 from deepcut_lib.metrics import corloc
+from deepcut_lib.threads import ahead
 from tests.datasets import miniature
 
 FAST = ["--backbone", "pixels", "--size", "96"]

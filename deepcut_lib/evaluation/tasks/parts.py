@@ -14,12 +14,13 @@ from deepcut_lib.baselines import amir_parts, dff, extract_with_attention, has_c
 from deepcut_lib.datasets import SOURCES, DataSet, KeyPoint, Sample
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.request import Inputs, Request
-from deepcut_lib.evaluation.tasks.task import Job, ahead, finished
+from deepcut_lib.evaluation.tasks.task import Job, finished
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import load_image
 from deepcut_lib.metrics import labels_at
 from deepcut_lib.parts import apply_parts, fit_parts, parts_recipe
 from deepcut_lib.segmentation import cut
+from deepcut_lib.threads import ahead
 
 PARTS = 4
 """Parts of the foreground; background is a label of its own."""

@@ -18,11 +18,12 @@ from deepcut_lib.evaluation.methods import METHODS, Prediction, Setup, obstacle
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.request import Inputs, Request
 from deepcut_lib.evaluation.scores import centre_square, mask_scores
-from deepcut_lib.evaluation.tasks.task import Job, ahead, finished
+from deepcut_lib.evaluation.tasks.task import Job, finished
 from deepcut_lib.evaluation.views import Fitting, View, look
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import LIGHT, read_grey_mask
 from deepcut_lib.metrics import Box, box_of, box_scores
+from deepcut_lib.threads import ahead
 
 SQUARE = ("cub",)
 """Sets of which only the largest square in the middle is scored."""

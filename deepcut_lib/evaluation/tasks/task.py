@@ -1,10 +1,9 @@
 """What every kind of table is filled by, and what all of them need."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -12,8 +11,6 @@ from deepcut_lib.backbones import Backbone
 from deepcut_lib.datasets import DataSet
 from deepcut_lib.evaluation.records import Records, Row
 from deepcut_lib.evaluation.request import Inputs, Request
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -98,20 +95,3 @@ def finished(records: Records) -> dict[tuple[str, int], set[str]]:
     for row in records.rows():
         done.setdefault((row["method"], row["seed"]), set()).add(sys.intern(row["image"]))
     return done
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each made in another thread while the one before it is used."""
-    source = iter(items)
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(_next, source)
-        while item := coming.result():
-            coming = thread.submit(_next, source)
-            yield item[0]
-
-
-def _next(source: Iterator[Item]) -> tuple[Item] | None:
-    """The next item, in a tuple, so that an item that counts as false does not look like the end."""
-    for item in source:
-        return (item,)
-    return None

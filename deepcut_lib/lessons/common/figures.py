@@ -176,8 +176,8 @@ def overview_figure(picture: Image.Image, found: Segmentation, affinity: Array) 
     order = np.argsort(found.labels.ravel(), kind="stable")
     pairs = as_numpy(affinity)[np.ix_(order, order)]
     figure = blank(None, 6.2)
+    figure.set_layout_engine("constrained", wspace=0.12, hspace=0.08)  # room for the arrows
     axes = figure.subplots(2, 3)
-    figure.get_layout_engine().set(wspace=0.12, hspace=0.08)  # room for the arrows
     show(axes[0, 0], picture, "picture, in patches (1)")
     for patch in np.ndindex(*features.grid):
         x, y, width, height = patch_box(features, patch)
