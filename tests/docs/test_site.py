@@ -74,21 +74,6 @@ def test_a_folder_without_pages_is_a_fault(tmp_path: Path) -> None:
     assert list(faults(tmp_path)) == [f"{tmp_path}: no pages"]
 
 
-OWN_PAGES = ("cli", "lessons", "classroom")
-"""Rooms that serve people, not callers: what is offered of them stands in the guide."""
-
-
-def test_every_module_of_the_library_has_a_place_in_the_reference() -> None:
-    reference = "\n".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
-    package = ROOT / "deepcut_lib"
-    for path in package.glob("*.py"):
-        if not path.name.startswith("_"):
-            assert f"automodule:: deepcut_lib.{path.stem}\n" in reference, path.stem
-    for path in package.glob("*/__init__.py"):
-        if path.parent.name not in OWN_PAGES:
-            assert f"automodule:: deepcut_lib.{path.parent.name}." in reference, path.parent.name
-
-
 def test_every_lesson_has_its_section_in_the_guide() -> None:
     guide = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
     sections = {section[:2]: section for section in guide.split("\n## ")[1:]}
