@@ -49,6 +49,7 @@ def test_rows_and_files_belong_together() -> None:
     assert len(listed) == len(set(listed))
     assert set(listed) == {f"images/{path.name}" for path in (DATA / "images").iterdir()}
     assert {mask_path(file) for file in COMPOSED} == set((DATA / "masks").iterdir())
+    assert {mask_path(file).name for file in COMPOSED} == {path.name for path in (DATA / "alpha").iterdir()}
 
 
 def test_fields_are_filled() -> None:
@@ -99,6 +100,16 @@ def test_mask_fits_its_picture(file: str) -> None:
         values = np.asarray(mask)
     assert set(np.unique(values)) == {0, 255}
     assert 0.03 <= (values == 255).mean() <= 0.70
+
+
+@pytest.mark.parametrize("file", COMPOSED)
+def test_alpha_is_the_mask_with_a_soft_edge(file: str) -> None:
+    with Image.open(mask_path(file)) as mask, Image.open(DATA / "alpha" / mask_path(file).name) as alpha:
+        assert alpha.mode == "L"
+        assert alpha.size == mask.size
+        inside, values = np.asarray(mask) == 255, np.asarray(alpha)
+    assert ((values >= 128) != inside).mean() < 0.001  # a pixel that the lens moves over one half
+    assert ((values > 0) & (values < 255)).any()
 
 
 def test_three_pictures_are_rebuilt_byte_for_byte(builder: ModuleType) -> None:
