@@ -79,7 +79,7 @@ HOUSE = (
     "recipe",
     "backbones",
     "segmentation",
-    "localization parts kless",
+    "localization parts kless matting",
     "trained",
     "deepcut_lib",  # what the package itself offers
     "baselines datasets",
