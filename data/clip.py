@@ -70,7 +70,7 @@ def compose_frame(number: int, library: Library) -> tuple[Image.Image, Image.Ima
         tint=None,
         ground="",
         horizon=0.0,
-        author="Bill Kendrick",
+        author="Pere Pujal i Carabantes",
         note="",
     )
     scene = make_backdrop(recipe, library)
