@@ -25,7 +25,7 @@ endif
 	@touch $@
 
 $(VENV)/.developed: pyproject.toml constraints.txt | install
-	$(PIP) install $(OFFLINE) -e '.[dev,ray,site,video]' -c constraints.txt
+	$(PIP) install $(OFFLINE) -e '.[dev,matting,ray,site,video]' -c constraints.txt
 	@touch $@
 
 $(BIN)/python:

@@ -174,6 +174,9 @@ class Library:
         return self.cache[name]
 
 
+FOLDERS = ("images", "masks", "alpha")
+
+
 def fail(message: str) -> None:
     """Stop with one line on standard error."""
     sys.exit(f"build.py: {message}")
@@ -414,13 +417,13 @@ def shadow_of(alpha: np.ndarray, kind: str, foot: int) -> np.ndarray:
     return 0.42 * blurred(cast, (0.018 * size + 1.5, 0.05 * size + 2)) + 0.55 * touch
 
 
-def compose(recipe: Recipe, library: Library) -> tuple[Image.Image, Image.Image]:
-    """The picture of a recipe and its mask."""
+def compose(recipe: Recipe, library: Library) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """The picture of a recipe, its mask, and its alpha."""
     scene = make_backdrop(recipe, library)
     if recipe.ground:
         scene = lay_ground(scene, recipe, library)
     light = scene.copy()
-    covered = np.zeros(scene.shape[:2])
+    covered, behind = np.zeros(scene.shape[:2]), np.ones(scene.shape[:2])
     for thing in recipe.things:
         colour, alpha = placed(thing, recipe, library)
         foot = round(thing.y * recipe.size[1])
@@ -438,14 +441,21 @@ def compose(recipe: Recipe, library: Library) -> tuple[Image.Image, Image.Image]
         colour = colour * (1 - rim) + blurred(light, 6) * rim
         scene = scene * (1 - alpha[..., None]) + colour * alpha[..., None]
         covered = np.maximum(covered, alpha)
+        behind = behind * (1 - alpha)
     mask = Image.fromarray(np.where(covered >= 0.5, 255, 0).astype(np.uint8))
-    return photographed(scene, recipe.name), mask
+    # The lens softens αF and (1 − α)B alike, so the photograph's alpha is the softened one
+    seen = blurred(1 - behind, LENS)
+    return photographed(scene, recipe.name), mask, Image.fromarray(np.rint(255 * seen).astype(np.uint8))
+
+
+LENS = 0.45
+"""Softness of the lens: σ of its blur in pixels."""
 
 
 def photographed(scene: np.ndarray, name: str) -> Image.Image:
     """One lens and one sensor for object and scene: the same softness, vignette and noise."""
     height, width = scene.shape[:2]
-    scene = blurred(scene, 0.45)
+    scene = blurred(scene, LENS)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     scene = scene * (1 - 0.05 * (x * x + y * y))[..., None]
     rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -467,16 +477,20 @@ def jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 def png(image: Image.Image) -> bytes:
-    """The mask as the bytes of a PNG file."""
+    """A mask or alpha as the bytes of a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def picture_files(recipe: Recipe, library: Library) -> dict[str, bytes]:
-    """Both files of a composed picture, by their path in this folder."""
-    image, mask = compose(recipe, library)
-    return {f"images/{recipe.name}.jpg": jpeg(image, 88), f"masks/{recipe.name}.png": png(mask)}
+    """The files of a composed picture, by their path in this folder."""
+    image, mask, alpha = compose(recipe, library)
+    return {
+        f"images/{recipe.name}.jpg": jpeg(image, 88),
+        f"masks/{recipe.name}.png": png(mask),
+        f"alpha/{recipe.name}.png": png(alpha),
+    }
 
 
 def photo_file(name: str, library: Library) -> dict[str, bytes]:
@@ -531,7 +545,7 @@ def build(out: Path, library: Library) -> list[str]:
     """Write the files to `out` and return their names."""
     recipes = read_recipes()
     written = []
-    for folder in ("images", "masks"):
+    for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     contents = [picture_files(recipe, library) for recipe in recipes]
     contents += [photo_file(name, library) for name in PHOTOS]
@@ -544,7 +558,7 @@ def build(out: Path, library: Library) -> list[str]:
 
 def differences(names: list[str], built: Path, committed: Path) -> list[str]:
     """What is not the same in both folders, one line each."""
-    here = {str(p.relative_to(committed)) for d in ("images", "masks") for p in (committed / d).glob("*")}
+    here = {str(p.relative_to(committed)) for d in FOLDERS for p in (committed / d).glob("*")}
     lines = [f"not in recipes.csv: {name}" for name in sorted(here - set(names))]
     for name in names:
         if not (committed / name).exists():

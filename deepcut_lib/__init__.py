@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deepcut_lib.features import PatchFeatures
     from deepcut_lib.kless import ImageClusters, cluster_images, segment_kless
     from deepcut_lib.localization import Localization, localize
+    from deepcut_lib.matting import Matte, matte
     from deepcut_lib.parts import Parts, segment_parts
     from deepcut_lib.segmentation import Segmentation, segment
     from deepcut_lib.trained import TrainedDeepCut, train_once
@@ -30,6 +31,7 @@ __all__ = [
     "DeepCut",
     "ImageClusters",
     "Localization",
+    "Matte",
     "Parts",
     "PatchFeatures",
     "Segmentation",
@@ -38,6 +40,7 @@ __all__ = [
     "cluster_images",
     "load_backbone",
     "localize",
+    "matte",
     "segment",
     "segment_kless",
     "segment_parts",
@@ -52,6 +55,7 @@ _OFFERED_BY = {
     "features": ("PatchFeatures",),
     "kless": ("ImageClusters", "cluster_images", "segment_kless"),
     "localization": ("Localization", "localize"),
+    "matting": ("Matte", "matte"),
     "parts": ("Parts", "segment_parts"),
     "segmentation": ("Segmentation", "segment"),
     "trained": ("TrainedDeepCut", "train_once"),

@@ -101,11 +101,30 @@ SOLVER_SIGMA_COLOUR = 8.0
 def refine_soft(
     image: Image.Image, probability: np.ndarray, *, sigma_xy: float = 24.0, smoothness: float = 256.0
 ) -> np.ndarray:
-    """Sharpen a soft mask: the bilateral solver, cut at one half, holes filled.
+    """Sharpen a soft mask: `solve_soft`, cut at one half, holes filled.
 
-    Pixels are trusted as far as they are sure: p is stretched, on both sides of ½, until the surest reach 0
-    and 1, and the confidence is (2p − 1)² + 0.001, so that where the clustering wavers the picture's edges
-    decide. The picture is shrunk to `SOLVER_SIDE` for this.
+    Args and errors: as `solve_soft`.
+
+    Returns:
+        H×W bool; where the solver leaves nothing, p cut at one half.
+    """
+    return harden(solve_soft(image, probability, sigma_xy=sigma_xy, smoothness=smoothness), probability)
+
+
+def harden(solved: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """What `solve_soft` gave, cut at one half, holes filled; p cut at one half where that leaves nothing."""
+    sharp = ndimage.binary_fill_holes(solved > 0.5)
+    return sharp if sharp.any() else probability > 0.5
+
+
+def solve_soft(
+    image: Image.Image, probability: np.ndarray, *, sigma_xy: float = 24.0, smoothness: float = 256.0
+) -> np.ndarray:
+    """Pull a soft mask onto the picture's edges by the bilateral solver, and leave it soft.
+
+    Pixels are trusted as far as they are sure: p is stretched (see `stretch`), and the confidence is
+    (2p − 1)² + 0.001, so that where the clustering wavers the picture's edges decide. The picture is shrunk
+    to `SOLVER_SIDE` for this.
 
     Args:
         image: H×W RGB picture.
@@ -115,7 +134,7 @@ def refine_soft(
             masks are a patch or more too wide; tight masks lose thin parts by them, see `PRIOR_RECIPE`.
 
     Returns:
-        H×W bool; where the solver leaves nothing, p cut at one half.
+        H×W float32 in 0…1.
 
     Raises:
         ValueError: picture and p differ in size.
@@ -125,10 +144,7 @@ def refine_soft(
     scale = min(SOLVER_SIDE / max(height, width), 1)
     small = (max(round(width * scale), 1), max(round(height * scale), 1))
     soft = Image.fromarray(probability.astype(np.float32)).resize(small, Image.Resampling.BILINEAR)
-    apart = np.asarray(soft) - 0.5
-    # The surest pixel of either kind counts as sure: a network of few epochs says little of one, or of both
-    inside, outside = max(apart.max(), 1e-6), max(-apart.min(), 1e-6)
-    target = (0.5 + 0.5 * np.where(apart > 0, apart / inside, apart / outside)).astype(np.float32)
+    target = stretch(np.asarray(soft))
     solved = bilateral_solver(
         image.resize(small, Image.Resampling.LANCZOS),
         target,
@@ -138,9 +154,17 @@ def refine_soft(
         sigma_chroma=SOLVER_SIGMA_COLOUR,
         smoothness=smoothness,
     )
-    enlarged = Image.fromarray(solved).resize((width, height), Image.Resampling.BILINEAR)
-    sharp = ndimage.binary_fill_holes(np.asarray(enlarged) > 0.5)
-    return sharp if sharp.any() else probability > 0.5
+    return np.asarray(Image.fromarray(solved).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def stretch(probability: np.ndarray) -> np.ndarray:
+    """p stretched on both sides of ½ until the surest pixels reach 0 and 1: float32.
+
+    The surest of either kind counts as sure: a network of few epochs says little of one, or of both.
+    """
+    apart = probability - np.float32(0.5)
+    inside, outside = max(apart.max(), 1e-6), max(-apart.min(), 1e-6)
+    return (0.5 + 0.5 * np.where(apart > 0, apart / inside, apart / outside)).astype(np.float32)
 
 
 def largest_component(mask: np.ndarray, *, neighbours: Literal[4, 8] = 4) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The picture set in data/: complete, licensed, usable, and built again byte for byte."""
 
 import csv
+import importlib
 import importlib.util
 import os
 import sys
@@ -49,6 +50,7 @@ def test_rows_and_files_belong_together() -> None:
     assert len(listed) == len(set(listed))
     assert set(listed) == {f"images/{path.name}" for path in (DATA / "images").iterdir()}
     assert {mask_path(file) for file in COMPOSED} == set((DATA / "masks").iterdir())
+    assert {mask_path(file).name for file in COMPOSED} == {path.name for path in (DATA / "alpha").iterdir()}
 
 
 def test_fields_are_filled() -> None:
@@ -101,7 +103,31 @@ def test_mask_fits_its_picture(file: str) -> None:
     assert 0.03 <= (values == 255).mean() <= 0.70
 
 
-def test_three_pictures_are_rebuilt_byte_for_byte(builder: ModuleType) -> None:
+@pytest.mark.parametrize("file", COMPOSED)
+def test_alpha_is_the_mask_with_a_soft_edge(file: str) -> None:
+    with Image.open(mask_path(file)) as mask, Image.open(DATA / "alpha" / mask_path(file).name) as alpha:
+        assert alpha.mode == "L"
+        assert alpha.size == mask.size
+        inside, values = np.asarray(mask) == 255, np.asarray(alpha)
+    assert ((values >= 128) != inside).mean() < 0.001  # a pixel that the lens moves over one half
+    assert ((values > 0) & (values < 255)).any()
+
+
+def test_the_clip_has_an_exact_mask_for_each_frame() -> None:
+    frames, masks = (sorted((DATA / "clip" / folder).iterdir()) for folder in ("frames", "masks"))
+    assert [path.stem for path in frames] == [path.stem for path in masks]
+    assert [path.stem for path in frames] == [f"{number:03}" for number in range(48)]
+    for frame, mask in zip(frames, masks, strict=True):
+        with Image.open(frame) as picture, Image.open(mask) as truth:
+            assert picture.mode == "RGB"
+            assert truth.size == picture.size == (256, 192)
+            assert 0.1 < np.asarray(truth).astype(bool).mean() < 0.4
+    assert sum(path.stat().st_size for path in frames + masks) < 2_000_000
+
+
+def test_three_pictures_and_a_frame_are_rebuilt_byte_for_byte(
+    builder: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = os.environ.get("DEEPCUT_DATA_PACKAGES", "")
     if not folder:
         pytest.skip("DEEPCUT_DATA_PACKAGES names no folder with the Debian packages")
@@ -116,5 +142,9 @@ def test_three_pictures_are_rebuilt_byte_for_byte(builder: ModuleType) -> None:
         built: dict[str, bytes] = {}
         for name in ("bird_16", "fruit_02", "mammal_01"):
             built |= builder.picture_files(recipes[name], library)
+        monkeypatch.syspath_prepend(DATA)
+        clip = importlib.import_module("clip")  # it imports build.py as a script beside it does
+        frame, mask = clip.compose_frame(22, library)
+        built |= {"clip/frames/022.jpg": builder.jpeg(frame, 88), "clip/masks/022.png": builder.png(mask)}
     assert [path for path, content in built.items() if (DATA / path).read_bytes() != content] == []
     assert builder.sources_csv(list(recipes.values())) == (DATA / "SOURCES.csv").read_bytes()

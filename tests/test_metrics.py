@@ -6,6 +6,8 @@ from PIL import Image
 from scipy import ndimage
 
 from deepcut_lib.metrics import (
+    AlphaErrors,
+    alpha_errors,
     box_iou,
     box_of,
     box_scores,
@@ -32,6 +34,41 @@ def test_mask_iou() -> None:
     assert mask_iou(np.zeros((2, 3), bool), np.zeros((2, 3), bool)) == 0
     with pytest.raises(ValueError, match="resize"):
         mask_iou(first, second.T)
+
+
+class TestAlpha:
+    """Errors of alpha mattes."""
+
+    def test_by_hand(self) -> None:
+        truth = np.zeros((20, 30))
+        truth[:, 15:] = 1
+        assert alpha_errors(truth, truth) == AlphaErrors(0, 0, 0)
+        assert alpha_errors(truth > 0.5, truth) == AlphaErrors(0, 0, 0)
+        faint = truth * 0.5
+        # half of 300 pixels' worth; a quarter on half of all pixels; half as steep everywhere
+        sad, mse, gradient = alpha_errors(faint, truth)
+        assert (sad, mse) == pytest.approx((0.15, 0.125))
+        assert gradient == pytest.approx(alpha_errors(np.zeros((20, 30)), truth).gradient / 4)
+
+    def test_gradients_are_of_filters_of_length_one(self) -> None:
+        point = np.zeros((31, 31))
+        point[15, 15] = 1
+        # |∇|² sums, over the plane, the squares of both filters, each of which sums to one
+        assert alpha_errors(point, np.zeros((31, 31))).gradient == pytest.approx(2 / 1000)
+        turned = alpha_errors(point.T, np.zeros((31, 31))).gradient
+        assert turned == pytest.approx(2 / 1000)
+
+    def test_a_step_that_is_blurred_costs_its_steepness(self) -> None:
+        step = np.repeat([[0.0] * 15 + [1.0] * 15], 20, axis=0)
+        ramp = np.repeat([np.clip((np.arange(30) - 9.5) / 10, 0, 1)], 20, axis=0)
+        shifted = np.roll(step, 1, axis=1)
+        shifted[:, 0] = 0
+        assert alpha_errors(shifted, step).sad == pytest.approx(0.02)
+        assert 0 < alpha_errors(shifted, step).gradient < alpha_errors(ramp, step).gradient
+
+    def test_sizes_must_agree(self) -> None:
+        with pytest.raises(ValueError, match="resize"):
+            alpha_errors(np.zeros((2, 3)), np.zeros((3, 2)))
 
 
 def test_box_of_a_mask() -> None:

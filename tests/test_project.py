@@ -79,7 +79,7 @@ HOUSE = (
     "recipe",
     "backbones",
     "segmentation",
-    "localization parts kless",
+    "localization parts kless matting",
     "trained",
     "video",
     "deepcut_lib",  # what the package itself offers

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deepcut_lib.distributed.work import Work
 
 _OF_RAY = ("workers", "gpus", "cluster", "per_file")
-_OF_ONE_MACHINE = ("masks", "together", "save_trained", "train_on")
+_OF_ONE_MACHINE = ("masks", "matte", "matting", "together", "save_trained", "train_on")
 
 
 def add_engine(parser: ArgumentParser) -> None:

@@ -28,7 +28,10 @@ FILES = {"mask": "_mask.png", "labels": "_labels.png", "overlay": "_overlay.jpg"
 PART_FILES = {**FILES, "labels": "_parts.png"}
 """The same where labels are parts."""
 
-ENDINGS = tuple(dict.fromkeys([*FILES.values(), *PART_FILES.values()]))
+MATTE_FILE = {"matte": "_matte.png"}
+"""One more where a matte was asked for."""
+
+ENDINGS = tuple(dict.fromkeys([*FILES.values(), *PART_FILES.values(), *MATTE_FILE.values()]))
 
 THUMBNAILS = "thumbnails"
 """Folder of small copies of pictures, beside ``clusters.csv``."""

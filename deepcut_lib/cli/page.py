@@ -13,9 +13,8 @@ nav { margin: 1rem 0; display: flex; gap: .5rem 1.5rem; flex-wrap: wrap; align-i
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1.25rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: .5rem; overflow: hidden;
   background: var(--soft); }
-figure img { display: block; width: 100%; height: 14rem; object-fit: contain; background: #0002; }
-.mask img.overlay, .mask img.labels, .labels img.overlay, .labels img.mask,
-.overlay img.mask, .overlay img.labels { display: none; }
+figure img { display: none; width: 100%; height: 14rem; object-fit: contain; background: #0002; }
+.overlay img.overlay, .labels img.labels, .mask img.mask, .matte img.matte { display: block; }
 figcaption { padding: .5rem .75rem; }
 .thumbnails img { height: 6rem; margin: .2rem; border-radius: .3rem; }
 .thumbnails { content-visibility: auto; contain-intrinsic-size: auto 60rem; }
@@ -34,8 +33,8 @@ document.querySelector('[name=order]').onchange = e => [...main.children]
 BLOCK = 120
 """Thumbnails of a block: a page of 10,000 pictures is laid out a block at a time."""
 
-_VIEWS = {"overlay": "foreground", "labels": "clusters", "mask": "mask"}
-"""Kinds of a picture's files, and what the page calls them."""
+_VIEWS = {"overlay": "foreground", "labels": "clusters", "mask": "mask", "matte": "matte"}
+"""Kinds of a picture's files, and what the page calls them; not every run makes all."""
 
 
 def page(title: str, summary: str, content: str, failures: Iterable[str]) -> str:
@@ -64,16 +63,17 @@ def page(title: str, summary: str, content: str, failures: Iterable[str]) -> str
 
 
 def gallery(rows: Sequence[dict[str, Any]]) -> str:
-    """A figure for each picture, to be seen in three ways and ordered by name or score.
+    """A figure for each picture, to be seen in several ways and ordered by name or score.
 
     Args:
         rows: for each picture `name`, `caption`, `score` (or None) and the file names `overlay`, `mask` and
-            `labels`, relative to the page.
+            `labels`, and `matte` if there is one, relative to the page.
     """
     views = "".join(
         f'<label><input type="radio" name="view" value="{kind}"{" checked" if kind == "overlay" else ""}> '
         f"{text}</label>"
         for kind, text in _VIEWS.items()
+        if any(kind in row for row in rows)
     )
     figures = "\n".join(_figure(row) for row in rows)
     return f"""<nav>{views}<label>order by
@@ -109,6 +109,7 @@ def _figure(row: dict[str, Any]) -> str:
     images = "".join(
         f'<img class="{kind}" src="{quote(row[kind])}" alt="{text} of {name}" loading="lazy">'
         for kind, text in _VIEWS.items()
+        if kind in row
     )
     score = "" if row["score"] is None else f' data-score="{row["score"]:.4f}"'
     caption = f"<figcaption><b>{name}</b><br>{escape(row['caption'])}</figcaption>"

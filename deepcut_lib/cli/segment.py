@@ -13,12 +13,13 @@ from tqdm import tqdm
 from deepcut_lib.cli import arguments as take
 from deepcut_lib.cli.engine import add_engine, check_engine, run_by_ray
 from deepcut_lib.cli.folder import Folder, open_folder, settings_of
-from deepcut_lib.cli.kept import FILES, Row, kept_results, write_results
+from deepcut_lib.cli.kept import FILES, MATTE_FILE, Row, kept_results, write_results
 from deepcut_lib.cli.page import gallery
 from deepcut_lib.cli.trained import add_trained, check_trained, load_networks, networks_for
 from deepcut_lib.clustering import OBJECTIVES
 from deepcut_lib.images import load_image
 from deepcut_lib.masks import read_mask
+from deepcut_lib.matting import METHODS, Method, check_method, matte_of
 from deepcut_lib.metrics import box_iou, box_of, mask_iou
 from deepcut_lib.plots import label_picture, overlay
 from deepcut_lib.recipe import CC_CLUSTERS, PRIOR_RECIPE
@@ -70,6 +71,21 @@ def _add(parser: take.Parser) -> None:
     )
     clustering.add_argument("--two-stage", action="store_true", help="cut foreground and background again")
     clustering.add_argument("--refine", action="store_true", help="sharpen masks by the bilateral solver")
+    matting = parser.add_argument_group(
+        "matting", "How much of each pixel is foreground, found round the edge of the refined mask."
+    )
+    matting.add_argument(
+        "--matte",
+        action="store_true",
+        help="write the foreground alone too, a PNG with alpha; masks are then refined",
+    )
+    matting.add_argument(
+        "--matting",
+        choices=METHODS,
+        metavar="METHOD",
+        help=f"what finds alpha, with --matte: one of {', '.join(METHODS)} (default: {METHODS[0]}); all but "
+        "the first need pymatting",
+    )
     add_trained(parser)
     add_engine(parser)
     parser.set_defaults(run=run_segment)
@@ -79,6 +95,7 @@ def run_segment(options: argparse.Namespace) -> int:
     """Segment or localize all pictures, going past bad ones; finished ones are kept from earlier runs."""
     check_engine(options)
     check_trained(options)
+    matting = _checked_matting(options)
     local = options.engine == "local"
     if local:  # what is wrong with the pictures is said before anything is loaded
         folder = open_folder(options.paths, options.out, masks=options.masks, overwrite=options.overwrite)
@@ -94,6 +111,9 @@ def run_segment(options: argparse.Namespace) -> int:
     networks = networks_for(options, folder, backbone, loaded, recipe)
     settings = settings_of(options, backbone, recipe=asdict(recipe), refine=options.refine)
     how = f"{backbone.name}, {take.described(recipe)}"
+    if matting:
+        settings["matting"] = matting
+        how += f", mattes by {matting}"
     if networks:
         settings |= networks.settings
         how += f", {networks.described}"
@@ -118,7 +138,7 @@ def run_segment(options: argparse.Namespace) -> int:
     def make(name: str, path: Path, made_from: Row) -> Row:
         picture = load_image(path)
         truth = read_mask(folder.masks[name], picture) if name in folder.masks else None
-        return _write(options, name, picture, cut(picture), truth, made_from)
+        return _write(options, name, picture, cut(picture), truth, made_from, matting)
 
     rows: list[Row] = []
     seconds: list[float] = []
@@ -152,6 +172,7 @@ def _write(
     segmentation: Segmentation,
     truth: np.ndarray | None,
     made_from: Row,
+    matting: Method | None,
 ) -> Row:
     row = {
         **made_from,
@@ -168,7 +189,28 @@ def _write(
         "labels": label_picture(segmentation),
         "overlay": overlay(picture, segmentation.mask, segmentation.box),
     }
-    return write_results(options.out, name, FILES, drawn, row)
+    files = FILES
+    if matting:
+        files = FILES | MATTE_FILE
+        drawn["matte"] = matte_of(picture, segmentation, method=matting).picture()
+    return write_results(options.out, name, files, drawn, row)
+
+
+def _checked_matting(options: argparse.Namespace) -> Method | None:
+    """What finds alpha, or None where no matte is wanted; mattes begin at refined masks, so those are.
+
+    Raises:
+        ValueError: options for mattes do not go together.
+        PyMattingMissingError: the method needs pymatting, and it is not installed.
+    """
+    if not options.matte:
+        if options.matting:
+            raise ValueError("--matting says how mattes are made; give --matte too")
+        return None
+    options.refine = True
+    method: Method = options.matting or METHODS[0]
+    check_method(method)
+    return method
 
 
 def _score(command: str, segmentation: Segmentation, truth: np.ndarray) -> float:

@@ -60,6 +60,60 @@ def test_localize_scores_boxes(folder: Path, capsys: pytest.CaptureFixture[str])
     assert len(json.loads((folder / "out" / "two.json").read_text())["box"]) == 4
 
 
+class TestMattes:
+    """``--matte``."""
+
+    def test_are_written_with_the_rest(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(folder, "--matte") == 0
+        printed = capsys.readouterr().out
+        assert "mattes by solver" in printed
+        out = folder / "out"
+        row = json.loads((out / "one.json").read_text())
+        assert row["settings"]["refine"]
+        with Image.open(out / row["matte"]) as matte:
+            assert matte.mode == "RGBA"
+            alpha = np.asarray(matte)[..., 3]
+        assert ((alpha > 127) != np.asarray(Image.open(out / row["mask"]))).mean() < 0.02
+        assert (out / "index.html").read_text().count('class="matte"') == 3
+
+    def test_are_kept_while_they_are_whole(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(folder, "--matte") == 0
+        matte = folder / "out" / "two_matte.png"
+        first = matte.read_bytes()
+        matte.write_bytes(first[:100])
+        capsys.readouterr()
+        assert run(folder, "--matte") == 0
+        assert capsys.readouterr().out.count(" kept") == 3  # two pictures, and the summary
+        assert matte.read_bytes() == first
+
+    def test_are_no_pictures_of_a_later_run(self, folder: Path) -> None:
+        assert run(folder, "--matte") == 0
+        assert main(["segment", str(folder), "--out", str(folder / "more"), *FAST]) == 0
+        assert not list((folder / "more").glob("*matte*"))
+
+    def test_a_run_without_them_makes_its_own_results(self, folder: Path) -> None:
+        assert run(folder, "--matte") == 0
+        assert run(folder) == 0
+        row = json.loads((folder / "out" / "one.json").read_text())
+        assert "matte" not in row
+        assert "matting" not in row["settings"]
+        assert 'class="matte"' not in (folder / "out" / "index.html").read_text()
+
+    def test_without_pymatting_nothing_begins(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pymatting", None)
+        assert run(folder, "--matte", "--matting", "knn") != 0
+        assert "pip install -e '.[matting]'" in capsys.readouterr().err
+        assert not (folder / "out").exists()
+
+    def test_a_method_without_mattes_is_refused(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(folder, "--matting", "solver") != 0
+        assert "give --matte too" in capsys.readouterr().err
+
+
 def test_second_run_keeps_what_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
