@@ -6,6 +6,7 @@ import pytest
 from deepcut_lib.evaluation.methods import METHODS
 from deepcut_lib.evaluation.spread import PAIRS, bootstrap
 from deepcut_lib.evaluation.tally import cells, difference, tally
+from deepcut_lib.evaluation.tasks import clips
 
 
 def test_an_interval_is_as_wide_as_theory_says() -> None:
@@ -64,4 +65,4 @@ def test_only_pictures_that_both_have_are_compared() -> None:
 
 
 def test_pairs_are_methods() -> None:
-    assert {name for pair in PAIRS for name in pair} <= METHODS.keys()
+    assert {name for pair in PAIRS for name in pair} <= {*METHODS, *clips.METHODS}
