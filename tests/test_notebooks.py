@@ -104,7 +104,7 @@ def test_a_lesson_has_an_explorer_a_thumbnail_and_exercises(lesson: NotebookNode
     assert sum("def " in stub.source for stub in stubs) >= 3
     for stub in stubs:
         task = lesson.cells[lesson.cells.index(stub) - 1].source
-        assert re.match(r"### Exercise \d\.\d · [★☆]{3} · \d+ minutes", task), task
+        assert re.match(r"### Exercise \d+\.\d · [★☆]{3} · \d+ minutes", task), task
         assert "<summary>Hint 1</summary>" in task
 
 
