@@ -107,9 +107,9 @@ def test_a_control_changes_the_picture(
         assert box["x"] + box["width"] <= output["x"] + output["width"] + 1
         assert box["x"] + box["width"] <= 1280
         if "clickable" in EXPLORERS[name][1].metadata.tags:
-            explorer.locator("canvas").last.click(
-                position={"x": box["width"] * 0.2, "y": box["height"] * 0.6}
-            )
+            for across, down in ((0.2, 0.6), (0.3, 0.48)):  # some figures have a gap at one of the two
+                place = {"x": box["width"] * across, "y": box["height"] * down}
+                explorer.locator("canvas").last.click(position=place)
             moved = changed(explorer, moved)
         explorer.locator('button:text-is("pin")').click()
         explorer.locator("text=/^pinned: /").wait_for(timeout=90_000)

@@ -1,7 +1,8 @@
-"""The explorer of lesson 7: alpha, and the groups that it makes."""
+"""Explorers of lesson 7: alpha, and the groups that it makes; the plateau rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, load_backbone
+from deepcut_lib.baselines import contraction
 from deepcut_lib.graphs import cc_graph
 from deepcut_lib.images import ImageLike
 from deepcut_lib.kless import cluster_vectors, picture_vector, prepare_vectors
 from deepcut_lib.lessons.common.explorer import Explorer, sized
 from deepcut_lib.lessons.common.pictures import check_some, read_content
-from deepcut_lib.lessons.k_less.figures import GROUPS_HEIGHT, groups_figure, thumbnail
+from deepcut_lib.lessons.k_less.figures import GROUPS_HEIGHT, groups_figure, plateau_figure, thumbnail
 from deepcut_lib.metrics import cluster_scores
 
 ALPHAS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 14.0, 17.0, 20.0, 30.0, 50.0, 100.0, 1000.0)
@@ -142,3 +144,76 @@ def summary(
         f"alpha {alpha:g}: {groups} of {len(labels)} pictures · purity {scores.purity:.2f} · "
         f"NMI {scores.nmi:.2f} · ARI {scores.ari:.2f} · {negative:.0%} of W negative"
     )
+
+
+Search = Callable[[Tensor, float], np.ndarray]
+
+SEARCHES: dict[str, Search] = {
+    "network": lambda rows, alpha: cluster_vectors(rows, alpha=alpha, centred=False).labels,
+    "contraction, local search": lambda rows, alpha: contraction(cc_graph(rows, alpha).affinity),
+}
+"""What looks for the least loss at an alpha: prepared vectors n×d and alpha → (n,) labels."""
+
+MOST = 10
+"""Groups at most: what finds more says that alpha is too small, and is no plateau."""
+
+
+def explore_plateau(sets: Mapping[str, Callable[[float], tuple[Tensor, np.ndarray]]]) -> Explorer:
+    """The plateau rule: groups found over alpha, the widest plateau shaded, and the ARI at each alpha.
+
+    Args:
+        sets: by name, a function from a spread to prepared vectors, n×d, and their true groups, (n,).
+    """
+
+    @lru_cache(maxsize=128)
+    def swept(name: str, spread: float, search: str) -> tuple[list[int], list[float], int]:
+        rows, classes = sets[name](spread)
+        found = [SEARCHES[search](rows, alpha) for alpha in ALPHAS]
+        scores = [cluster_scores(classes, labels) for labels in found]
+        return [s.n_clusters for s in scores], [s.ari for s in scores], len(np.unique(classes))
+
+    def draw(*, figure: Figure, name: str, search: str, spread: float, alpha: float) -> Figure:
+        counts, aris, truth = swept(name, spread, search)
+        groups, first, last = widest_plateau(ALPHAS, counts, MOST)
+        figure = plateau_figure(ALPHAS, counts, aris, (first, last), alpha, truth, figure=figure)
+        at = ALPHAS.index(alpha)
+        figure.suptitle(
+            f"alpha {alpha:g}: {counts[at]} groups, ARI {aris[at]:.2f}  ·  widest plateau: {groups} groups, "
+            f"alpha {first:g} to {last:g}",
+            fontsize=11,
+        )
+        return figure
+
+    controls = {
+        "name": Dropdown(options=list(sets), description="things", **sized(260)),
+        "search": Dropdown(options=list(SEARCHES), description="search", **sized(280)),
+        "spread": SelectionSlider(
+            options=[round(0.3 * step, 1) for step in range(1, 9)],
+            value=1.2,
+            description="spread",
+            **sized(260, "Of the heaps: how far points lie from their heap's middle"),
+        ),
+        "alpha": SelectionSlider(
+            options=[(f"{alpha:g}", alpha) for alpha in ALPHAS],
+            value=3.0,
+            description="alpha",
+            **sized(330, "The dashed line"),
+        ),
+    }
+    return Explorer(draw, controls, height=3.6, play=("alpha", "spread"))
+
+
+def widest_plateau(alphas: Sequence[float], counts: Sequence[int], most: int) -> tuple[int, float, float]:
+    """The number of groups that stays longest, and from which alpha to which, by their ratio.
+
+    Args:
+        alphas: rising.
+        counts: groups found with each.
+        most: numbers from here on count only where there is no other.
+    """
+    stretches = []
+    for count, stretch in groupby(zip(counts, alphas, strict=True), key=lambda pair: pair[0]):
+        of_it = [alpha for _, alpha in stretch]
+        stretches.append((count < most, of_it[-1] / of_it[0], count, of_it[0], of_it[-1]))
+    _, _, count, first, last = max(stretches, key=lambda one: one[:2])
+    return count, first, last

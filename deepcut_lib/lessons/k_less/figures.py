@@ -134,6 +134,40 @@ def found_over_alpha(
     return figure
 
 
+def plateau_figure(
+    alphas: Sequence[float],
+    counts: Sequence[int],
+    aris: Sequence[float],
+    plateau: tuple[float, float],
+    at: float,
+    truth: int,
+    *,
+    figure: Figure | None = None,
+) -> Figure:
+    """Groups found and their ARI over alpha, with the widest plateau shaded and one alpha marked.
+
+    Args:
+        alphas: rising.
+        counts: groups found with each.
+        aris: their ARI.
+        plateau: first and last alpha of it.
+        at: the alpha to mark.
+        truth: the true number.
+        figure: to draw in.
+    """
+    figure = blank(figure, 3.4)
+    left, right = figure.subplots(1, 2)
+    _found_over_alpha(left, alphas, {"groups found": counts}, truth)
+    left.legend(fontsize=10)
+    right.plot(alphas, aris, "s-", color=COLOURS[2])
+    right.set(ylim=(-0.05, 1.05), ylabel="ARI")
+    _alpha_axis(right, alphas)
+    for axes in (left, right):
+        axes.axvspan(*plateau, color="0.88", zorder=0)
+        axes.axvline(at, color="black", linestyle="--")
+    return figure
+
+
 def searches_figure(
     sets: Mapping[str, tuple[Sequence[float], Mapping[str, Sequence[int]], int]],
     *,
