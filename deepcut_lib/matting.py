@@ -31,7 +31,7 @@ BAND = 0.016
 """Width of what is unknown on either side of the mask's edge, in longest sides of the picture."""
 
 MARGIN = 0.3
-"""Least |2p − 1| of a patch that is sure, p being its stretched probability of foreground."""
+"""Least 2p − 1, or 1 − 2p, of a patch that is sure, p being its stretched probability of foreground."""
 
 SIGMA_XY, SMOOTHNESS = 12.0, 16.0
 """Of the bilateral solver that finds α: width of the grid's cells in pixels, and λ."""
