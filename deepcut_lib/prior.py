@@ -10,14 +10,13 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import float32
 from deepcut_lib.files import write_whole
+from deepcut_lib.tensor_files import tensors_of
 
 FORMAT = "deepcut-prior-1"
 
@@ -74,21 +73,12 @@ class ForegroundPrior:
         Raises:
             CheckpointError: it is missing, damaged, or another kind of file.
         """
-        if not Path(path).is_file():
-            raise CheckpointError(f"{path}: no such file; check the path")
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise KeyError("format")
-                weight, bias = float32(file.get_tensor("weight")), float32(file.get_tensor("bias"))
+        kind = "a file of ForegroundPrior.save; make it again by training/prior.py"
+        with tensors_of(path, FORMAT, kind) as (metadata, tensors):
+            weight, bias = float32(tensors["weight"]), float32(tensors["bias"])
             if weight.ndim != 1 or bias.shape != (1,):
                 raise ValueError("shapes")
             return cls(weight, float(bias), metadata["backbone"])
-        except (safetensors.SafetensorError, LookupError, ValueError) as error:
-            raise CheckpointError(
-                f"{path}: damaged, or not a file of ForegroundPrior.save; make it again by training/prior.py"
-            ) from error
 
 
 def checked_prior(prior: Tensor | np.ndarray, n: int) -> Tensor:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import MOST, DeepCut, graph_form
-from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures
 from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import background_clusters
@@ -27,6 +25,7 @@ from deepcut_lib.parameters import check_whole
 from deepcut_lib.parts import EPOCHS, Parts, apply_parts, fit_parts, parts_recipe
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.segmentation import Segmentation, assemble, find_background, foreground_probability
+from deepcut_lib.tensor_files import tensors_of
 
 FORMAT = "deepcut-trained-3"
 
@@ -172,15 +171,8 @@ class TrainedDeepCut:
         Raises:
             CheckpointError: it is missing, damaged, or another kind of file.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise CheckpointError(f"{path}: no such file; check the path")
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-            if metadata.get("format") != FORMAT:
-                raise KeyError("format")
+        kind = "a file of TrainedDeepCut.save; train and save again"
+        with tensors_of(path, FORMAT, kind) as (metadata, tensors):
             notes = json.loads(metadata["notes"])
             recipe = Recipe(**notes["recipe"])
             judged = notes["background"]
@@ -195,10 +187,6 @@ class TrainedDeepCut:
                 n_pictures=int(notes["n_pictures"]),
                 made_from=str(notes["made_from"]),
             )
-        except (safetensors.SafetensorError, LookupError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"{path}: damaged, or not a file of TrainedDeepCut.save; train and save again"
-            ) from error
 
     def checked(self, backbone: Backbone) -> Backbone:
         """A backbone, if it is the one that these networks were fitted with.

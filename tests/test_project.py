@@ -68,7 +68,7 @@ def test_readme_names_existing_commands() -> None:
 
 
 HOUSE = (
-    "threads errors devices parameters files downloads",
+    "threads errors devices parameters files tensor_files downloads",
     "images",
     "features",
     "landmarks",

@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut, graph_form
-from deepcut_lib.errors import CheckpointError
 from deepcut_lib.features import PatchFeatures, spread, upsample
 from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import foreground_box
@@ -27,6 +25,7 @@ from deepcut_lib.metrics import still_pixels
 from deepcut_lib.parts import Parts, foreground_rows, parts_recipe, to_parts
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.segmentation import Segmentation, assemble, find_background, foreground_probability
+from deepcut_lib.tensor_files import tensors_of
 
 FORMAT = "deepcut-carried-1"
 
@@ -269,20 +268,10 @@ class CarriedDeepCut:
         Raises:
             CheckpointError: it is missing, damaged, or another kind of file.
         """
-        if not Path(path).is_file():
-            raise CheckpointError(f"{path}: no such file; check the path")
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise KeyError("format")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        kind = "a file of CarriedDeepCut.save; delete it and begin anew"
+        with tensors_of(path, FORMAT, kind) as (metadata, tensors):
             self._past = _past_of(tensors) if tensors else None
             return metadata["made_from"]
-        except (safetensors.SafetensorError, LookupError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"{path}: damaged, or not a file of CarriedDeepCut.save; delete it and begin anew"
-            ) from error
 
     def _nothing(self, features: PatchFeatures) -> Tracked:
         labels = np.zeros(features.grid, int)
