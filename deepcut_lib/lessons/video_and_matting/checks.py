@@ -19,6 +19,8 @@ def check_alpha(alpha_of: Any) -> str:
         observed = alpha * F + (1 - alpha) * B + 0.05 * rng.normal(size=3)
         exact = float((observed - B) @ (F - B) / ((F - B) @ (F - B)))
         given = float(as_array(call(alpha_of, observed, F, B), (), "α"))
+        if abs(given - exact) < 1e-9 and not 0 <= exact <= 1:
+            raise NotYetError(f"{exact:.2f} is no share: cut it off at 0 and 1.")
         if abs(given - (1 - np.clip(exact, 0, 1))) < 1e-6 < abs(1 - 2 * exact):
             raise NotYetError("That is the background's share. α is the foreground's.")
         agree(given, np.clip(exact, 0, 1), "Project I − B onto F − B.", what="α")
