@@ -18,6 +18,10 @@ Weights: TypeAlias = Mapping[str, Tensor]
 NAMES = ("gcn_weight", "gcn_bias", "mlp1_weight", "mlp1_bias", "mlp2_weight", "mlp2_bias")
 """The six tensors of a network, in the order of the data's way; weights are (out, in)."""
 
+TRACE = 1e-25
+"""Gradients of the scores below it are dropped. Where assignments are nearly sure they would go on as numbers
+too small for float32's usual form, which a CPU multiplies many times slower; AdamW's ε of 1e-8 hides them."""
+
 
 class Networks(nn.Module):
     """B×R independent networks, evaluated together: R for each of B pictures.
@@ -71,11 +75,18 @@ class Networks(nn.Module):
             kept = torch.stack(draws).to(hidden.device) >= self.dropout
             hidden = hidden * kept / (1 - self.dropout)
         scores = hidden @ self.mlp2_weight.mT + self.mlp2_bias.unsqueeze(-2)
+        if scores.requires_grad:
+            scores.register_hook(_without_traces)
         return torch.softmax(scores, dim=-1)
 
     def weights(self, picture: int, start: int) -> dict[str, Tensor]:
         """A copy of one network's six tensors, by name."""
         return {name: getattr(self, name)[picture, start].detach().clone() for name in NAMES}
+
+
+def _without_traces(gradient: Tensor) -> Tensor:
+    """Zeros for gradients below `TRACE`."""
+    return torch.nn.functional.hardshrink(gradient, TRACE)
 
 
 class _Elu(torch.autograd.Function):
