@@ -8,6 +8,7 @@ from collections.abc import Callable
 from operator import index
 from os import PathLike, fsdecode
 from pathlib import Path
+from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -204,6 +205,32 @@ def _path(path: str | PathLike[str]) -> Path:
     return Path(text)
 
 
+class _Unwarned:
+    """No warnings are shown while any thread is inside: Python's own filters know of one thread only."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *reason: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_unwarned = _Unwarned()
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -232,10 +259,9 @@ def _opened(image: ImageLike) -> tuple[Image.Image, str]:
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: the file is empty (zero bytes); copy or download it again")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow made do; for size we have our own limit
-            with path.open("rb") as file, Image.open(file) as opened:
-                return _decoded(opened, str(path)), str(path)
+        # Pillow made do; for size we have our own limit
+        with _unwarned, path.open("rb") as file, Image.open(file) as opened:
+            return _decoded(opened, str(path)), str(path)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:

@@ -5,6 +5,8 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +305,12 @@ def test_pillow_prints_nothing_of_its_own(tmp_path: Path) -> None:
     )
     assert "ImageError" in done.stderr
     assert "\nMore samples" not in f"\n{done.stderr}"
+
+
+def test_threads_that_read_leave_the_warnings_alone(photograph: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(photograph).save(path)
+    before = warnings.filters[:]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(load_image, [path] * 100))
+    assert warnings.filters == before

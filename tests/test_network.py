@@ -45,3 +45,16 @@ def test_dropout_acts_in_training_only_and_alike_on_all_pictures(blobs: Tensor) 
     assert torch.allclose(trained[0], trained[1])
     assert not torch.allclose(trained, networks(propagated))
     assert torch.equal(trained, networks(propagated, [torch.Generator().manual_seed(1)]))
+
+
+def test_sure_assignments_leave_no_gradient_too_small_for_float32s_usual_form(
+    generator: torch.Generator,
+) -> None:
+    weights = initial_weights(8, 6, 5, 2, generator)
+    weights["mlp2_bias"] = torch.tensor([85.0, 0.0])  # e⁻⁸⁵ is 1e-37
+    networks = Networks([weights], batch=1, dropout=0.0)
+    propagated = torch.randn(1, 20, 8, generator=generator)
+    (networks(propagated)[..., 0] * torch.randn(20, generator=generator)).sum().backward()
+    for parameter in networks.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()

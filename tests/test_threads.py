@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from deepcut_lib import threads
 
@@ -87,3 +90,41 @@ def test_the_notebooks_kernel_has_it() -> None:
         pytest.skip("the environment was not made by make install")
     assert variables["GOMP_SPINCOUNT"] == threads.SPINS
     assert json.loads(spec.read_text())["display_name"] == "Python 3 (ipykernel)"
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_side_by_side_keeps_the_order_and_the_number_of_threads(two_threads: None) -> None:
+    def work(number: int) -> tuple[int, int]:
+        time.sleep(0.02 * (number % 3))
+        return number, torch.get_num_threads()
+
+    assert list(threads.side_by_side(work, range(9))) == [(number, 1) for number in range(9)]
+    assert torch.get_num_threads() == 2
+
+
+def test_side_by_side_takes_few_items_ahead_and_stops_at_a_fault(two_threads: None) -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        if number == 3:
+            raise OSError("disk full")
+        return number
+
+    made = threads.side_by_side(work, items())
+    assert [next(made) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="disk full"):
+        next(made)
+    assert len(taken) <= 7
+    assert torch.get_num_threads() == 2

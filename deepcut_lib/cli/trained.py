@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from threading import Lock
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -176,8 +177,10 @@ def networks_for(
     made_from = hashlib.sha256(json.dumps([ingredients, contents]).encode()).hexdigest()
     recipe.estimator("cpu", options.seed)  # what is out of range is said before any picture is read
 
+    lock = Lock()  # several pictures at once may be the first to need the networks
+
     @cache
-    def fitted() -> TrainedDeepCut:
+    def fit() -> TrainedDeepCut:
         features = _features_of(folder, drawn, backbone, size)
         try:
             trained = train_on_features(
@@ -193,6 +196,10 @@ def networks_for(
             raise DeepCutError(f"no networks could be fitted to the pictures: {error}") from error
         tqdm.write(f"networks fitted to {len(features)} pictures")
         return replace(trained, made_from=made_from)
+
+    def fitted() -> TrainedDeepCut:
+        with lock:
+            return fit()
 
     settings = {"trained": made_from, "size": size}
     if not options.save_trained:

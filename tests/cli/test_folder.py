@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from deepcut_lib.backbones import Backbone, pixels
@@ -290,3 +291,24 @@ def test_blank_pictures_are_remarked(photos: Path, capsys: pytest.CaptureFixture
     assert "nothing to cut: all patches are alike (spread 0.00)" in printed
     assert "1 with nothing to cut" in printed
     assert "nothing to cut" in (photos.parent / "out" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("more", [[], ["--together"]])
+def test_pictures_side_by_side_come_out_as_one_after_the_other(
+    photos: Path, tmp_path: Path, more: list[str]
+) -> None:
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert run("segment", photos, tmp_path / "one", *more) == 1
+        torch.set_num_threads(2)
+        assert run("segment", photos, tmp_path / "two", *more) == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    one, two = everything(tmp_path / "one"), everything(tmp_path / "two")
+    assert set(one) == set(two)
+    assert {n: b for n, b in one.items() if n.endswith(".png")} == {
+        n: b for n, b in two.items() if n.endswith(".png")
+    }
