@@ -64,17 +64,17 @@ def bilateral_solver(
     cells += [256 / sigma + 3 for sigma in (sigma_luma, sigma_chroma, sigma_chroma)]
     if math.prod(cells) >= 2**63:
         raise ValueError(f"the grid of sigmas {list(sigmas.values())} has too many cells; take larger ones")
-    splat, blur = _bilateral_grid(pixels, sigma_xy, sigma_luma, sigma_chroma)
-    mass, scale = _bistochastic(splat, blur)
+    vertex_of, blur = _bilateral_grid(pixels, sigma_xy, sigma_luma, sigma_chroma)
+    mass, scale = _bistochastic(np.bincount(vertex_of).astype(np.float64), blur)
 
-    target = np.asarray(mask, np.float64).ravel()
-    weight = splat @ trust.ravel()
-    data = splat @ (target * trust.ravel())
+    # The splat, sums over each vertex's pixels, and in the end the slice, each pixel's vertex
+    weight = np.bincount(vertex_of, trust.ravel())
+    data = np.bincount(vertex_of, np.asarray(mask, np.float64).ravel() * trust.ravel())
     rescale = sparse.diags_array(scale)
     matrix = smoothness * (sparse.diags_array(mass) - rescale @ blur @ rescale) + sparse.diags_array(weight)
     jacobi = sparse.diags_array(1 / np.maximum(matrix.diagonal(), 1e-5))
     solution, _ = cg(matrix, data, x0=data / weight, rtol=1e-5, maxiter=iterations, M=jacobi)
-    return np.clip(splat.T @ solution, 0, 1).reshape(mask.shape).astype(np.float32)
+    return np.clip(solution, 0, 1).astype(np.float32)[vertex_of].reshape(mask.shape)
 
 
 def refine_mask(image: Image.Image, mask: np.ndarray) -> np.ndarray:
@@ -188,42 +188,49 @@ def _check_sizes(picture: tuple[int, ...], mask: np.ndarray) -> None:
 
 def _bilateral_grid(
     pixels: np.ndarray, sigma_xy: float, sigma_luma: float, sigma_chroma: float
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Vertices by pixels (which pixel lies in which vertex), and the blur between neighbouring vertices."""
+) -> tuple[np.ndarray, sparse.csr_array]:
+    """The vertex of each pixel, (H·W,), and the blur between neighbouring vertices."""
     height, width, _ = pixels.shape
     # Grey pixels lie exactly between two cells: this form of the product rounds them as the published code
     yuv = np.tensordot(pixels, _TO_YUV, ([2], [1])) + np.array([0.0, 128.0, 128.0])
-    y, x = np.mgrid[:height, :width]
-    cells = np.stack(
-        [
-            x / sigma_xy,
-            y / sigma_xy,
-            yuv[..., 0] / sigma_luma,
-            *np.moveaxis(yuv[..., 1:], 2, 0) / sigma_chroma,
-        ]
-    )
-    cells = cells.reshape(5, -1).astype(np.int64)
-    # One number for each cell, with room for its neighbours at both ends of every axis
-    extent = cells.max(axis=1) + 3
-    steps = np.concatenate([[1], np.cumprod(extent[:-1])])
-    vertices, vertex_of = np.unique(steps @ (cells + 1), return_inverse=True)
+    axes = [
+        np.arange(width) / sigma_xy,
+        np.arange(height)[:, None] / sigma_xy,
+        yuv[..., 0] / sigma_luma,
+        yuv[..., 1] / sigma_chroma,
+        yuv[..., 2] / sigma_chroma,
+    ]
+    # One number for each cell, with room for a neighbour at the end of every axis
+    number = np.zeros((height, width), np.int64)
+    steps = []
+    step = 1
+    for cells in axes:
+        steps.append(step)
+        number += step * cells.astype(np.int64)
+        step *= int(cells.max()) + 2
+    vertices, vertex_of = np.unique(number, return_inverse=True)
+    vertex_of = vertex_of.ravel()
     count = len(vertices)
-    splat = sparse.csr_array(
-        (np.ones(vertex_of.size), (vertex_of, np.arange(vertex_of.size))), shape=(count, vertex_of.size)
-    )
-    blur = sparse.csr_array(2 * len(extent) * sparse.eye_array(count))
+    rows, columns = [], []
     for step in steps:
         neighbour = np.searchsorted(vertices, vertices + step)
         exists = np.flatnonzero(vertices[np.minimum(neighbour, count - 1)] == vertices + step)
-        pairs = sparse.csr_array((np.ones(exists.size), (exists, neighbour[exists])), shape=(count, count))
-        blur = blur + pairs + pairs.T
-    return splat, blur
+        rows += [exists, neighbour[exists]]
+        columns += [neighbour[exists], exists]
+    pairs = np.concatenate(rows), np.concatenate(columns)
+    blur = sparse.csr_array((np.ones(len(pairs[0])), pairs), shape=(count, count))
+    blur += sparse.csr_array(2 * len(axes) * sparse.eye_array(count))
+    return vertex_of, blur
 
 
-def _bistochastic(splat: sparse.csr_array, blur: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """Masses and scales that make the blur preserve mass, ten fixed-point steps (the paper's appendix)."""
-    mass = splat @ np.ones(splat.shape[1])
-    scale = np.ones(splat.shape[0])
+def _bistochastic(pixels: np.ndarray, blur: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Masses and scales that make the blur preserve mass, ten fixed-point steps (the paper's appendix).
+
+    Args:
+        pixels: how many each vertex has, float64.
+        blur: between vertices.
+    """
+    scale = np.ones_like(pixels)
     for _ in range(10):
-        scale = np.sqrt(scale * mass / (blur @ scale))
+        scale = np.sqrt(scale * pixels / (blur @ scale))
     return scale * (blur @ scale), scale
