@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="for the bound (default: 600)")
     options = parser.parse_args()
     backbone = load_backbone("effnet_lite0", device="cpu")
-    samples = list(fashion(options.folder).samples)
+    samples = list(fashion(options.folder))
     values = centre_vectors(torch.stack([picture_vector(sample.image, backbone) for sample in samples]))
     classes = [sample.label for sample in samples]
     affinity = cc_graph(values, ALPHA_CENTRED).affinity
