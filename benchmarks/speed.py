@@ -60,11 +60,12 @@ def whole_pictures(weights: dict[str, Tensor]) -> None:
     messages = time.perf_counter() - started
     square = torch.rand(2048, 2048)
     speed = 2 * 2048**3 / median_seconds(lambda: square @ square, 9)
+    longer = (forward + messages) / (features + cut)
     print(
-        f"whole way, ViT-S/8, 280 px: features {features:.2f} s + clustering {cut:.3f} s; all blocks "
-        f"{forward:.2f} s + messages {messages:.2f} s, {(forward + messages) / (features + cut):.1f} times as "
-        f"long; features take {features / (KEYS_FLOP / speed):.2f} times their products alone\n"
+        f"whole way, ViT-S/8, 280 px: features {features:.2f} s + clustering {cut:.3f} s; all blocks", end=""
     )
+    print(f" {forward:.2f} s + messages {messages:.2f} s, {longer:.1f} times as long")
+    print(f"its features take {features / (KEYS_FLOP / speed):.2f} times what their products take alone\n")
 
 
 def main() -> None:
