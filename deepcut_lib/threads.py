@@ -101,6 +101,9 @@ def _seconds_queued() -> float:
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The same items, each made in another thread while the one before it is used."""
+    if _metal():
+        yield from items
+        return
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(_next, source)
@@ -127,7 +130,7 @@ def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterato
 
     total = torch.get_num_threads()
     workers = min(total, MOST_SIDE_BY_SIDE)
-    if workers == 1:
+    if workers == 1 or _metal():
         yield from map(work, items)
         return
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(total // workers,))
@@ -142,6 +145,13 @@ def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterato
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(total)  # a thread's number is partly the process's
+
+
+def _metal() -> bool:
+    """Whether work may go to Apple's GPU, on which two threads of a process crash it (pytorch issue 197805)."""
+    import torch
+
+    return torch.backends.mps.is_available()
 
 
 brief, in_force = _settle()

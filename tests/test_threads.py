@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,3 +129,10 @@ def test_side_by_side_takes_few_items_ahead_and_stops_at_a_fault(two_threads: No
         next(made)
     assert len(taken) <= 7
     assert torch.get_num_threads() == 2
+
+
+def test_on_apples_gpu_there_is_one_thread(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    here = threading.get_ident()
+    assert set(threads.side_by_side(lambda _: threading.get_ident(), range(4))) == {here}
+    assert set(threads.ahead(threading.get_ident() for _ in range(4))) == {here}
