@@ -148,7 +148,7 @@ def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterato
 
 
 def _metal() -> bool:
-    """Whether work may go to Apple's GPU, on which two threads of a process crash it (pytorch issue 197805)."""
+    """Whether work may go to Apple's GPU, where two threads crash their process (pytorch issue 197805)."""
     import torch
 
     return torch.backends.mps.is_available()
