@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcut_lib import segmentation
+from deepcut_lib import segmentation, threads
 from deepcut_lib.cli import segment as segment_command
 from deepcut_lib.cli import sets as sets_command
 from deepcut_lib.cli.main import main
@@ -192,6 +192,7 @@ def test_errors_are_one_line(
 def test_a_full_disk_stops_with_a_remedy_and_keeps_the_rest(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(threads, "MOST_SIDE_BY_SIDE", 1)  # or the third is made beside the second
     whole = Path.write_bytes
 
     def full(self: Path, data: bytes) -> int:
@@ -217,6 +218,7 @@ def test_a_full_disk_stops_with_a_remedy_and_keeps_the_rest(
 def test_an_interrupt_leaves_a_page_of_what_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(threads, "MOST_SIDE_BY_SIDE", 1)  # or it is not sure which the second is
     calls = iter([None, KeyboardInterrupt])
 
     def interrupted(*args: object, **kwargs: object) -> segmentation.Segmentation:
