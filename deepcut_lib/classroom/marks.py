@@ -17,6 +17,7 @@ from deepcut_lib.classroom.exercises import CHECK, Exercise, exercises, read_not
 from deepcut_lib.errors import DeepCutError
 from deepcut_lib.files import printable, sha256, write_whole
 
+FORMULAS = ("=", "+", "-", "@")
 COLUMNS = ("submission", "sha256", "terms", "lesson", "exercise", "passed", "message")
 
 
@@ -113,7 +114,7 @@ def _judged(
     try:
         cells = [cell for cell in read_notebook(path)["cells"] if cell["cell_type"] == "code"]
     except DeepCutError as error:
-        return [_row("", False, str(error))]
+        return [_row("", False, str(error).removeprefix(f"{path}: "))]
     if not lesson:
         return [_row("", False, "no cell of it calls a check of any lesson: is it the right notebook?")]
     answers: dict[str, list[str]] = {}
@@ -188,7 +189,7 @@ def _table(rows: list[dict[str, str]]) -> str:
     table = csv.DictWriter(text, COLUMNS)
     table.writeheader()
     for row in rows:  # no cell may begin a formula, whatever a student called it
-        table.writerow({k: f"'{v}" if v[:1] in ("=", "+", "-", "@") else v for k, v in row.items()})
+        table.writerow({k: f"'{v}" if v.startswith(FORMULAS) else v for k, v in row.items()})
     return text.getvalue()
 
 
@@ -202,4 +203,6 @@ def _kept(out: Path) -> list[dict[str, str]]:
         raise DeepCutError(f"{out}: cannot be read ({error}); give another file as --out") from error
     if any(set(row) != set(COLUMNS) or None in row.values() for row in rows):
         raise DeepCutError(f"{out}: is no table of marks; give another file as --out")
+    for row in rows:  # undo what `_table` put before formulas, or these marks are not found again
+        row.update({k: v[1:] for k, v in row.items() if v[:1] == "'" and v[1:].startswith(FORMULAS)})
     return rows

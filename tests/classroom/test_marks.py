@@ -100,17 +100,17 @@ def test_odd_submissions_are_named(masters: Path, tmp_path: Path, monkeypatch: p
 
 def test_an_interrupted_run_goes_on(masters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handed, out = tmp_path / "handed", tmp_path / "marks.csv"
-    for name in "ab":
+    for name in ("=a", "b"):
         save(handed / f"{name}.ipynb", [*answers(), cell("code", f"name = '{name}'")])
     ran: list[dict] = []
     monkeypatch.setattr(marks, "_run", lambda job: ran.append(job) or [(True, "Right.")] * 2)
     run = mark(handed, masters, out)
-    assert next(run) == "a.ipynb: 2 of 2"
+    assert next(run) == "=a.ipynb: 2 of 2"
     run.close()
-    assert list(mark(handed, masters, out)) == ["a.ipynb: 2 of 2 (kept)", "b.ipynb: 2 of 2"]
+    assert list(mark(handed, masters, out)) == ["=a.ipynb: 2 of 2 (kept)", "b.ipynb: 2 of 2"]
     assert len(ran) == 2
     assert len(rows(out)) == 4
-    assert list(mark(handed, masters, out, seconds=5)) == ["a.ipynb: 2 of 2", "b.ipynb: 2 of 2"]
+    assert list(mark(handed, masters, out, seconds=5)) == ["=a.ipynb: 2 of 2", "b.ipynb: 2 of 2"]
 
 
 def test_another_file_is_not_overwritten(masters: Path, tmp_path: Path) -> None:
