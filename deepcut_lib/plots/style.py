@@ -9,8 +9,8 @@ PALETTE = np.array(
         (0, 114, 178),
         (230, 159, 0),
         (0, 158, 115),
-        (204, 121, 167),
         (86, 180, 233),
+        (204, 121, 167),
         (213, 94, 0),
         (240, 228, 66),
         (0, 0, 0),
@@ -19,12 +19,15 @@ PALETTE = np.array(
     ],
     np.uint8,
 )
-"""Okabe and Ito's colours, safe for colour-blind readers, and two greys: one for each cluster."""
+"""Okabe and Ito's colours, black, grey and white: one for each cluster.
+
+The first four stay apart for readers without red or green; of the others some come near one of them.
+"""
 
 COLOURS = [(red / 255, green / 255, blue / 255) for red, green, blue in PALETTE.tolist()]
 """The same as matplotlib takes them."""
 
-BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
+BLUE, ORANGE, GREEN = COLOURS[:3]
 GREY = COLOURS[8]
 
 ON_WHITE = np.vstack([PALETTE[:9], (130, 70, 20)]) / 255

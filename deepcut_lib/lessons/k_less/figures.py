@@ -40,7 +40,7 @@ LARGE = 0.01
 """Share of the patches from which on a region counts as large."""
 
 CATEGORY_COLOURS = dict(
-    zip(("bird", "fruit", "mammal", "vehicle", "other"), PALETTE[[0, 1, 2, 7, 4]].tolist(), strict=True)
+    zip(("bird", "fruit", "mammal", "vehicle", "other"), PALETTE[[0, 1, 2, 7, 3]].tolist(), strict=True)
 )
 """Frames of the categories of the pictures in `data/`: thin lines, so of lightnesses that differ too."""
 
