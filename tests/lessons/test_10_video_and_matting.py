@@ -43,6 +43,17 @@ def test_a_frame_is_chosen_among_the_scores() -> None:
     assert explorer._arrows(0, 5) == {"frame": 3}
 
 
+def test_a_clip_of_ones_own_has_no_truth() -> None:
+    pictures, masks = frames()
+    explorer = explore_clip(pictures, None, {"one": masks, "other": masks})
+    explorer.set(frame=1)
+    assert explorer.message == ""
+    _, first, _, scores = explorer.figure.axes
+    assert first.get_xlabel() == ""
+    assert scores.get_ylabel() == "share of the picture"
+    assert np.allclose(scores.lines[0].get_ydata(), 64 / (24 * 32))
+
+
 def test_a_way_against_itself_is_refused() -> None:
     pictures, masks = frames()
     explorer = explore_clip(pictures, masks, {"one": masks, "other": masks})

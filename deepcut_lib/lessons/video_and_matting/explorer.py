@@ -29,7 +29,7 @@ ENLARGED = {"whole": 1.0, "twice": 0.5, "four times": 0.25}
 
 def explore_clip(
     frames: Sequence[Image.Image],
-    truths: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray] | None,
     ways: Mapping[str, Sequence[np.ndarray]],
 ) -> Explorer:
     """Scrub through a clip, with the masks of two ways of finding them and both ways' IoU over time.
@@ -38,11 +38,15 @@ def explore_clip(
 
     Args:
         frames: H×W RGB each.
-        truths: their true masks, H×W bool.
+        truths: their true masks, H×W bool; None for a clip of one's own, of which each mask's share of the
+            picture is shown over time instead.
         ways: the masks that each way found, H×W bool; at least two, by name.
     """
     scores = {
-        name: [mask_iou(*pair) for pair in zip(masks, truths, strict=True)] for name, masks in ways.items()
+        name: [float(mask.mean()) for mask in masks]
+        if truths is None
+        else [mask_iou(*pair) for pair in zip(masks, truths, strict=True)]
+        for name, masks in ways.items()
     }
 
     def draw(*, figure: Figure, frame: int, first: str, second: str) -> Figure:
@@ -51,7 +55,8 @@ def explore_clip(
         pair = (first, second)
         masks = {name: ways[name][frame] for name in pair}
         curves = {name: scores[name] for name in pair}
-        return scrub_figure(frames[frame], truths[frame], masks, curves, frame, figure=figure)
+        truth = None if truths is None else truths[frame]
+        return scrub_figure(frames[frame], truth, masks, curves, frame, figure=figure)
 
     def within(number: float) -> dict[str, int]:
         return {"frame": min(max(round(number), 0), len(frames) - 1)}

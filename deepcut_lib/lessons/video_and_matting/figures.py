@@ -90,7 +90,7 @@ def scrub_figure(
         picture: the frame, H×W RGB.
         truth: its true mask, H×W bool, or None.
         masks: H×W bool, by the name of what found them.
-        scores: one number a frame, by the same names.
+        scores: one number a frame, by the same names: IoU, or without a truth the mask's share.
         frame: its number.
         figure: to draw in.
     """
@@ -110,7 +110,7 @@ def scrub_figure(
     for index, (name, values) in enumerate(scores.items()):
         axes.plot(values, color=COLOURS[index], marker=MARKERS[index], markevery=6, label=name)
     axes.axvline(frame, color="black", linestyle="--")
-    axes.set(xlabel="frame", ylabel="IoU", ylim=(-0.02, 1.02))
+    axes.set(xlabel="frame", ylabel="share of the picture" if truth is None else "IoU", ylim=(-0.02, 1.02))
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=10, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
