@@ -12,7 +12,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from PIL import Image
 from scipy.stats import kendalltau
@@ -27,6 +26,7 @@ from deepcut_lib.features import normalize
 from deepcut_lib.graphs import cc_graph, modularity_affinity, ncut_graph
 from deepcut_lib.kless import EPOCHS
 
+BACKBONE = load_backbone("effnet_lite0", device="cpu")
 DATA = Path(__file__).parent.parent / "data"
 MOST_THINGS = 3
 LARGEST = 0.3
@@ -211,8 +211,5 @@ def main() -> None:
         )
 
 
-BACKBONE = load_backbone("effnet_lite0", device="cpu")
-
 if __name__ == "__main__":
-    torch.manual_seed(0)
     main()
