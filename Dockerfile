@@ -1,7 +1,7 @@
 # A single-user image for JupyterHub, for the CPU: docker build --build-arg TORCH_INDEX=ADDRESS .
 FROM python:3.11-slim
 ARG TORCH_INDEX=""
-ENV GOMP_SPINCOUNT=3000 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --create-home --uid 1000 student && install -d -o student /srv/deepcut
 WORKDIR /srv/deepcut
 COPY --chown=student . .

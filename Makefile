@@ -20,8 +20,6 @@ ifneq ($(TORCH_INDEX),)
 	$(PIP) install $(TORCH) --index-url $(TORCH_INDEX)
 endif
 	$(PIP) install $(OFFLINE) -e '.[notebooks]' -c constraints.txt
-	@# Notebooks may import torch before deepcut_lib; see deepcut_lib/threads.py
-	$(BIN)/python -m ipykernel install --sys-prefix --env GOMP_SPINCOUNT 3000 >/dev/null
 	@touch $@
 
 $(VENV)/.developed: pyproject.toml constraints.txt | install

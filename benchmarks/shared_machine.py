@@ -1,7 +1,8 @@
 """What processes at once cut together, against one alone: ``python -m benchmarks.shared_machine``.
 
-One, two and four processes cut the same picture over and over: with libgomp's own waiting, with the package's
-(imported before torch), and with torch imported first. Each loads and warms up, then all start at a signal.
+One, two and four processes cut the same picture over and over: with libgomp's own waiting, with short spins,
+and with the package's watch, imported before torch and after. Each loads and warms up, then all start at a
+signal.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from pathlib import Path
 
 # Neither torch nor the package is imported up here: a worker chooses which comes first
 PICTURE = Path(__file__).parent.parent / "data" / "images" / "photo_cat.jpg"
-LIBGOMPS, OURS, TORCH_FIRST = SETTINGS = ("libgomp's own", "deepcut_lib first", "torch first")
+LIBGOMPS, TORCH_FIRST = "libgomp's own", "watched, torch first"
+SPINS = {LIBGOMPS: "300000", "3,000 spins": "3000"}
+SETTINGS = (*SPINS, "watched", TORCH_FIRST)
 PROCESSES = (1, 2, 4)
 UNCOUNTED = 2.0
 """Seconds after the signal: all run at once, and waiting settles."""
@@ -46,8 +49,8 @@ def together(setting: str, processes: int, seconds: float) -> float:
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }
-    if setting == LIBGOMPS:
-        environment["GOMP_SPINCOUNT"] = "300000"  # what libgomp takes where nothing is set
+    if setting in SPINS:
+        environment["GOMP_SPINCOUNT"] = SPINS[setting]
     command = [
         sys.executable,
         "-m",

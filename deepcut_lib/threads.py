@@ -1,19 +1,15 @@
 """Threads: how they wait for one another, and pictures made side by side.
 
-They wait briefly, so that processes on one machine do not starve each other.
-
 libgomp, the OpenMP of torch's packages for Linux, lets a thread that waits for its team spin for milliseconds
-before it sleeps. Beside other work these spins take the cores from the very threads that are waited for: on
-two cores one process cuts 4.3 pictures/s, four at once 1.1 together. With 3000 spins, tens of microseconds,
-it is 4.4 for one and 4.4 for four; with 10000 four fall to 2.4, with 1000 or none one falls to 3.9 or 3.4.
+before it sleeps. On a quiet machine that is right: to wake a thread takes longer than most operations here.
+Beside other work these spins take the cores from the very threads that are waited for: on two cores four
+processes together cut a fifth of what one alone does. libgomp spins a hundred times only where it manages
+more threads than there are cores. So a daemon thread watches how long this process queues for the cores, and
+while it does, holds a few threads that only sleep.
 
-libgomp reads the number once, when it is loaded. So the package imports this module before all others, and
-the import sets `GOMP_SPINCOUNT`, for child processes too, unless the user has chosen. Where libgomp was there
-before (`import torch` first, without the variable), a daemon thread watches how long this process queues for
-the cores, and shortens the spins while it does: libgomp spins a hundred times where it manages more threads
-than there are cores, so a few that only sleep are enough. Always so brief, one alone is a quarter slower.
-
-On macOS and Windows nothing is done: torch brings another OpenMP there.
+Where the system does not tell, and libgomp is not loaded yet, the import sets `GOMP_SPINCOUNT` to 3000 spins,
+tens of microseconds: that does as well beside other work, and one process alone is a sixth slower. What the
+user has set stays. On macOS and Windows nothing is done: torch brings another OpenMP there.
 """
 
 import ctypes
@@ -37,6 +33,7 @@ SPINS = "3000"
 MOST_SIDE_BY_SIDE = 8
 """Threads that make pictures at once, each with some 0.3 GB at hand."""
 
+_QUEUES = Path("/proc/self/schedstat")
 _USERS_CHOICE = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _SPARE = "deepcut spare threads"
 _PERIOD = 0.5
@@ -46,23 +43,27 @@ _CROWDED = 0.25
 
 
 def _settle() -> tuple[bool, str]:
-    """Make waiting brief in this process; returns whether it is, or the user has chosen, and what holds."""
+    """Make waiting brief beside other work; returns whether it is, or the user has chosen, and what holds."""
     if sys.platform != "linux":
         return True, "as torch's OpenMP has it"
     chosen = [f"{name}={os.environ[name]}" for name in _USERS_CHOICE if name in os.environ]
     if chosen:
         return True, f"{', '.join(chosen)}, from the environment"
-    loaded = [library["filepath"] for library in threadpool_info() if library["prefix"] == "libgomp"]
-    os.environ["GOMP_SPINCOUNT"] = SPINS
-    if not loaded:
-        return True, f"GOMP_SPINCOUNT={SPINS}, set by deepcut_lib"
-    if not Path("/proc/self/schedstat").exists():
+    if _QUEUES.exists():
+        Thread(target=_watch, name="deepcut waiting", daemon=True).start()
+        return True, "spin while cores are free, and briefly while they are busy: watched by deepcut_lib"
+    if _libgomps():
         return False, f"spin long: import deepcut_lib before torch, or set GOMP_SPINCOUNT={SPINS}"
-    Thread(target=_watch, args=(loaded,), name="deepcut waiting", daemon=True).start()
-    return True, "spin briefly while the cores are busy, watched by deepcut_lib: torch was imported before it"
+    os.environ["GOMP_SPINCOUNT"] = SPINS
+    return True, f"GOMP_SPINCOUNT={SPINS}, set by deepcut_lib"
 
 
-def _watch(libraries: list[str]) -> None:
+def _libgomps() -> list[str]:
+    """The files of it that this process has loaded."""
+    return [library["filepath"] for library in threadpool_info() if library["prefix"] == "libgomp"]
+
+
+def _watch() -> None:
     """Keep spare threads for as long as this process queues for the cores."""
     release: Event | None = None
     before = _seconds_queued()
@@ -71,7 +72,7 @@ def _watch(libraries: list[str]) -> None:
         now = _seconds_queued()
         crowded = now - before > _CROWDED * _PERIOD
         before = now
-        if crowded and release is None:
+        if crowded and release is None and (libraries := _libgomps()):
             release = Event()
             Thread(target=_hold_spares, args=(libraries, release), name=_SPARE, daemon=True).start()
         elif release is not None and not crowded:
