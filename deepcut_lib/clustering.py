@@ -51,6 +51,8 @@ LARGEST_SEED = 2**63 - 2**32
 """torch's generators take seeds below 2⁶³; the starts take the seed plus their number."""
 
 
+ONE_PATCH = "1 sample (patch) cannot be cut: give a larger picture or a smaller stride"
+
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
@@ -403,24 +405,27 @@ class DeepCut(ClusterMixin, BaseEstimator):
         device = resolve_device(self.device)
         # predict takes a single patch, fit needs two to have anything to cut
         least = least or (2 if reset else 1)
-        if isinstance(X, Tensor) or (isinstance(X, np.ndarray) and X.dtype.kind in "fiu"):
-            X = float32(X)
-            if X.device.type != "cpu":
-                return self._validate_on_device(X, reset=reset, least=least).to(device)
-            X = X.numpy()
+        if isinstance(X, Tensor):
+            return self._validate_tensor(float32(X), reset=reset, least=least).to(device)
+        if isinstance(X, np.ndarray) and X.dtype.kind in "fiu":
+            X = float32(X).numpy()
             if X.shape[:1] == (1,) and least > 1:
-                raise ValueError("1 sample (patch) cannot be cut: give a larger picture or a smaller stride")
+                raise ValueError(ONE_PATCH)
         checked = validate_data(self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=least)
         return float32(checked).to(device)
 
-    def _validate_on_device(self, X: Tensor, *, reset: bool, least: int) -> Tensor:
-        """The same rules for features that live on an accelerator, where they stay."""
-        if X.ndim != 2 or len(X) < least:
+    def _validate_tensor(self, X: Tensor, *, reset: bool, least: int) -> Tensor:
+        """scikit-learn's rules for features that are a tensor, which stays on its device."""
+        if X.shape[:1] == (1,) and least > 1:
+            raise ValueError(ONE_PATCH)
+        if X.ndim != 2 or len(X) < least or not X.shape[1]:
             raise ValueError(f"features must be n×d with at least {least} rows, not {tuple(X.shape)}")
         if reset:
             self.n_features_in_ = X.shape[1]
         elif X.shape[1] != self.n_features_in_:
-            raise ValueError(f"the network was fitted to {self.n_features_in_} channels, not {X.shape[1]}")
+            raise ValueError(
+                f"X has {X.shape[1]} features, but the network was fitted to {self.n_features_in_} features"
+            )
         return X.clone() if X.is_inference() else X
 
     def check_parameters(self) -> None:

@@ -71,7 +71,8 @@ def float32(values: Tensor | np.ndarray) -> Tensor:
 
 
 def _check_magnitude(values: Tensor) -> None:
-    largest = float(values.abs().max() if values.is_floating_point() else values.float().abs().max())
+    least, most = torch.aminmax(values if values.is_floating_point() else values.float())
+    largest = float(torch.maximum(most, -least))
     if not math.isfinite(largest):
         raise ValueError("the features hold NaN or infinite values; replace them")
     if largest > math.sqrt(torch.finfo(torch.float32).max / (len(values) * values.numel())):
@@ -87,6 +88,11 @@ def alike(tensors: Sequence[Tensor]) -> list[list[int]]:
     for index, tensor in enumerate(tensors):
         groups.setdefault(tensor.shape, []).append(index)
     return list(groups.values())
+
+
+def squared_lengths(values: Tensor) -> Tensor:
+    """‖f‖² of each row, (…, n, d) → (…, n), without n×d squares in between."""
+    return torch.linalg.vector_norm(values, dim=-1).square()
 
 
 def spread(values: Tensor) -> float:

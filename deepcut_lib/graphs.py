@@ -16,6 +16,7 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
+from deepcut_lib.features import squared_lengths
 from deepcut_lib.landmarks import Landmarks, through_landmarks
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Graph:
             columns: X, (…, n, c).
         """
         graph = self.positive()
-        own = self.features.square().sum(-1, keepdim=True)
+        own = squared_lengths(self.features).unsqueeze(-1)
         loop = (own <= (0 if self.shift is None else self.shift)).to(columns.dtype)
         scale = (graph.degrees.unsqueeze(-1) + loop).rsqrt()
         scaled = scale * columns
@@ -151,7 +152,7 @@ def cc_graph(features: Tensor, alpha: float, *, dense: bool = True, landmarks: i
     if not alpha > 0:
         raise ValueError(f"alpha must be positive, not {alpha}")
     # No product of two rows exceeds the larger of their squared lengths: the maximum is on the diagonal
-    largest = features.square().sum(-1).amax(-1)[..., None, None]
+    largest = squared_lengths(features).amax(-1)[..., None, None]
     return Graph(features, largest / alpha, nonnegative=False, dense=dense, landmarks=landmarks)
 
 
