@@ -184,6 +184,8 @@ def test_weights_of_another_size_are_named(blobs: Tensor) -> None:
 def test_bad_features() -> None:
     with pytest.raises(ValueError, match="NaN"):
         DeepCut().fit(torch.full((5, 3), torch.nan))
+    with pytest.raises(ValueError, match=r"not \(5, 0\)"):
+        DeepCut().fit(torch.zeros(5, 0))
     with pytest.raises(ValueError, match=r"B×n×d"):
         DeepCut().fit_batch(torch.zeros(5, 3))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from deepcut_lib import clustering
 from deepcut_lib.clustering import DeepCut, graph_form
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
-from deepcut_lib.landmarks import LANDMARKS, through_landmarks
+from deepcut_lib.landmarks import LANDMARKS, WIDE, through_landmarks
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("objective", ["ncut", "cc"])
 @pytest.mark.parametrize("landmarks", [600, 10_000])
 def test_as_many_landmarks_as_patches_are_exact(features: Tensor, objective: str, landmarks: int) -> None:
-    columns = torch.randn(600, 3)
     exact, coarse = pair(features, landmarks, objective)
     assert error(coarse.degrees, exact.degrees) < 1e-5
-    assert error(coarse.matmul(columns), exact.matmul(columns)) < 1e-5
+    for columns in (torch.randn(600, 3), torch.randn(600, WIDE)):
+        assert error(coarse.matmul(columns), exact.matmul(columns)) < 1e-5
     assert error(coarse.propagate(features), exact.propagate(features)) < 1e-5
 
 

@@ -1,10 +1,11 @@
 """The network against torch's own layers."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from deepcut_lib.graphs import ncut_graph
-from deepcut_lib.network import Networks, initial_weights
+from deepcut_lib.network import NAMES, Networks, initial_weights
 
 
 def test_equals_plain_layers_with_gradients(generator: torch.Generator) -> None:
@@ -23,6 +24,21 @@ def test_equals_plain_layers_with_gradients(generator: torch.Generator) -> None:
     assert networks.gcn_weight.grad is not None
     assert torch.allclose(networks.gcn_weight.grad[0, 0], first.weight.grad, atol=1e-5)
     assert torch.allclose(networks.mlp1_bias.grad[0, 0], second.bias.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradients_are_those_of_finite_differences(dropout: float, generator: torch.Generator) -> None:
+    starts = [initial_weights(6, 5, 4, 3, generator) for _ in range(2)]
+    networks = Networks(starts, batch=2, dropout=dropout).double()
+    propagated = torch.randn(2, 7, 6, generator=generator, dtype=torch.float64)
+
+    def assigned(*weights: Tensor) -> Tensor:
+        sources = [torch.Generator().manual_seed(r) for r in range(2)]
+        return torch.func.functional_call(
+            networks, dict(zip(NAMES, weights, strict=True)), (propagated, sources)
+        )
+
+    assert torch.autograd.gradcheck(assigned, [getattr(networks, name) for name in NAMES])
 
 
 def test_networks_are_independent(blobs: Tensor, generator: torch.Generator) -> None:
