@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import wraps
 from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, get_args
 
@@ -183,10 +184,13 @@ class DeepCut(ClusterMixin, BaseEstimator):
         """
         if features.ndim != 3:
             raise ValueError(f"fit_batch takes B×n×d features, not a tensor of shape {tuple(features.shape)}")
-        fitted = [clone(self) for _ in features]
-        rows = [copy._validate(x, reset=True) for copy, x in zip(fitted, features, strict=True)]
-        if rows:
-            self._solve(fitted, torch.stack(rows), priors)
+        if not len(features):
+            return []
+        values = _tracked(float32(features)).to(resolve_device(self.device))
+        unfitted = clone(self)
+        unfitted._check_shape(values[0], reset=True, least=2)
+        fitted = [copy(unfitted) for _ in values]
+        self._solve(fitted, values, priors)
         return fitted
 
     @_outside_modes
@@ -329,11 +333,13 @@ class DeepCut(ClusterMixin, BaseEstimator):
                 best = [0] * len(chunk)
                 if self.n_init > 1:  # the losses of epochs are from before their steps
                     best = loss(graph, assignment).argmin(dim=1).tolist()
+            # All pictures' results in one piece: a GPU is waited for once, and not several times for each
+            assignment, losses, networks = assignment.cpu(), losses.cpu(), networks.to("cpu")
             for i, start in enumerate(best):
-                copy = fitted[first + i]
-                copy._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
-                copy.start_assignments_ = assignment[i].cpu().numpy()
-                copy.start_labels_ = copy.start_assignments_.argmax(-1)
+                estimator = fitted[first + i]
+                estimator._keep(assignment[i, start], losses[:, i, start], networks.weights(i, start))
+                estimator.start_assignments_ = assignment[i].numpy()
+                estimator.start_labels_ = estimator.start_assignments_.argmax(-1)
 
     def _keep(self, assignment: Tensor, losses: Tensor, weights: dict[str, Tensor]) -> None:
         if not (torch.isfinite(assignment).all() and torch.isfinite(losses).all()):
@@ -406,7 +412,9 @@ class DeepCut(ClusterMixin, BaseEstimator):
         # predict takes a single patch, fit needs two to have anything to cut
         least = least or (2 if reset else 1)
         if isinstance(X, Tensor):
-            return self._validate_tensor(float32(X), reset=reset, least=least).to(device)
+            values = _tracked(float32(X))
+            self._check_shape(values, reset=reset, least=least)
+            return values.to(device)
         if isinstance(X, np.ndarray) and X.dtype.kind in "fiu":
             X = float32(X).numpy()
             if X.shape[:1] == (1,) and least > 1:
@@ -414,8 +422,8 @@ class DeepCut(ClusterMixin, BaseEstimator):
         checked = validate_data(self, X, reset=reset, dtype=np.float32, order="C", ensure_min_samples=least)
         return float32(checked).to(device)
 
-    def _validate_tensor(self, X: Tensor, *, reset: bool, least: int) -> Tensor:
-        """scikit-learn's rules for features that are a tensor, which stays on its device."""
+    def _check_shape(self, X: Tensor, *, reset: bool, least: int) -> None:
+        """scikit-learn's rules for features that are a tensor."""
         if X.shape[:1] == (1,) and least > 1:
             raise ValueError(ONE_PATCH)
         if X.ndim != 2 or len(X) < least or not X.shape[1]:
@@ -426,7 +434,6 @@ class DeepCut(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"X has {X.shape[1]} features, but the network was fitted to {self.n_features_in_} features"
             )
-        return X.clone() if X.is_inference() else X
 
     def check_parameters(self) -> None:
         """Find what is wrong whatever the features are, before any are computed.
@@ -514,6 +521,11 @@ def _step(
         losses.sum().backward()  # the networks share nothing, so the sum's gradient is each one's own
         optimizer.step()
     return losses.detach()
+
+
+def _tracked(X: Tensor) -> Tensor:
+    """A tensor that gradients can be taken with, also if it was made in inference mode."""
+    return X.clone() if X.is_inference() else X
 
 
 def _rows(prior: Tensor | None, chosen: Tensor) -> Tensor | None:

@@ -51,7 +51,8 @@ def float32(values: Tensor | np.ndarray) -> Tensor:
     """Features as all that follows takes them: finite float32, outside of any gradient, whatever they were.
 
     Args:
-        values: n×d of any real type and layout in memory, a tensor on any device or an array.
+        values: n×d, or B×n×d of several pictures, of any real type and layout in memory; a tensor on any
+            device or an array.
 
     Raises:
         ValueError: the values are complex, NaN or infinite, or so large that sums over all of W, n² products
@@ -75,7 +76,8 @@ def _check_magnitude(values: Tensor) -> None:
     largest = float(torch.maximum(most, -least))
     if not math.isfinite(largest):
         raise ValueError("the features hold NaN or infinite values; replace them")
-    if largest > math.sqrt(torch.finfo(torch.float32).max / (len(values) * values.numel())):
+    of_picture = values.shape[-2:]
+    if largest > math.sqrt(torch.finfo(torch.float32).max / (of_picture[0] * of_picture.numel())):
         raise ValueError(
             f"the features reach {largest:.3g} in magnitude, so that their affinities overflow float32; "
             "replace no-data values, or divide the features by a constant"

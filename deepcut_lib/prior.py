@@ -93,7 +93,7 @@ def checked_prior(prior: Tensor | np.ndarray, n: int) -> Tensor:
         raise ValueError(
             f"a prior is one probability in 0…1 for each of {n} patches, not NaN, infinite or no number"
         ) from error
-    if values.shape != (n,) or bool((values < 0).any()) or bool((values > 1).any()):
+    if values.shape != (n,) or not bool(((values >= 0) & (values <= 1)).all()):
         raise ValueError(
             f"a prior is one probability in 0…1 for each of {n} patches, not values of shape "
             f"{tuple(values.shape)} from {float(values.min()):g} to {float(values.max()):g}"
