@@ -356,8 +356,8 @@ def _from_numbers(values: np.ndarray, name: str, *, bytes_as_floats: bool = Fals
         if bytes_as_floats and low >= 0 and high <= 255:
             return values.round().astype(np.uint8)
         raise ImageError(
-            f"{name}: floats must lie in 0…1 or −1…1, these lie in {low:.3g}…{high:.3g}; replace no-data "
-            "values, then divide by the largest, or give uint8"
+            f"{name}: floats must lie in 0…1, or in −1…1 with some below −½; these lie in "
+            f"{low:.3g}…{high:.3g}; replace no-data values, then divide by the largest, or give uint8"
         )
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:

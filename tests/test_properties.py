@@ -38,10 +38,10 @@ def picture_arrays(draw: st.DrawFn) -> np.ndarray:
     kind = draw(st.sampled_from(["uint8", "uint16", "bool", "float16", "float32", "float64"]))
     if not kind.startswith("float"):
         return draw(arrays.arrays(kind, shape))
-    width = int(kind.removeprefix("float"))
-    return draw(
-        arrays.arrays(kind, shape, elements=st.floats(draw(st.sampled_from([-1, 0])), 1, width=width))
-    )
+    low, width = draw(st.sampled_from([-1, 0])), int(kind.removeprefix("float"))
+    array = draw(arrays.arrays(kind, shape, elements=st.floats(low, 1, width=width)))
+    array.flat[0] = low  # by the least the range is told
+    return array
 
 
 @given(picture_arrays())
@@ -59,6 +59,7 @@ def in_mode(grey: np.ndarray, mode: str) -> Image.Image:
     if mode == "LAB":
         return Image.merge("LAB", [picture] * 3)
     if mode == "I;16":
+        grey.flat[0] = 255  # by the largest the number of bits is told
         return Image.fromarray(grey.astype(np.uint16) * 257)
     return picture.convert("P").convert("PA") if mode == "PA" else picture.convert(mode)
 
