@@ -1,19 +1,24 @@
 """What a CUDA device reaches: ``python -m benchmarks.gpu``.
 
 Pictures a second from normalised pixels to labels, with the embedded network and with a ViT-S/8 of random
-weights, over the size of the batch; the share of what a matrix product reaches on the same device; the ratio
-to message passing; and whether labels are the CPU's. Pixels lie on the device before the clock starts.
+weights, over the size of the batch and the precision of the products; the share of what a matrix product
+reaches on the same device; the ratio to message passing; and whether labels of photographs are the CPU's.
+Pixels lie on the device before the clock starts, but for the photographs.
 """
 
 import argparse
+import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import timm
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,9 +26,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.pyg_yardstick import fit as fit_by_messages
 from deepcut_lib import Backbone, DeepCut, load_backbone
 from deepcut_lib.backbones.vit import vit_backbone
+from deepcut_lib.images import load_image
 from deepcut_lib.network import initial_weights
+from deepcut_lib.segmentation import cut
 
 BATCHES = (1, 4, 16, 64, 256)
+
+PRECISIONS = ("default", "TF32", "bfloat16")
+"""Of products: torch's own, float32 but for convolutions in TF32; all in TF32; the backbone's in bfloat16."""
+
+PICTURES = Path(__file__).parent.parent / "data" / "images"
+
+
+@contextlib.contextmanager
+def set_to(precision: str, device: torch.device) -> Iterator[None]:
+    """Run with one of `PRECISIONS`, as a user would ask for it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "TF32" else before)
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
@@ -59,10 +83,78 @@ def operations(backbone: Backbone, pixels: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def roof(device: torch.device, side: int, repeats: int) -> float:
-    """Operations a second of a product of two square matrices, in the precision that torch is set to."""
-    matrix = torch.randn(side, side, device=device)
-    return 2 * side**3 / seconds(lambda: matrix @ matrix, device, repeats)
+def roof(device: torch.device, side: int, repeats: int, precision: str) -> float:
+    """Operations a second of a product of two square matrices."""
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    matrix = torch.randn(side, side, device=device).to(kind)
+    with set_to(precision, device):
+        return 2 * side**3 / seconds(lambda: matrix @ matrix, device, repeats)
+
+
+def throughput(
+    device: torch.device, batches: Sequence[int], sides: tuple[int, int], product: int, repeats: int
+) -> None:
+    """One table: a row for each network, precision and batch."""
+    roofs = {precision: roof(device, product, repeats, precision) for precision in PRECISIONS}
+    reached = ", ".join(f"{precision} {peak / 1e12:.3g}" for precision, peak in roofs.items())
+    print(f"a product of {product}² matrices, TFLOP/s: {reached}\n")
+    print("| network | products | batch | features ms | clustering ms | pictures/s | share of the roof |")
+    print("|---|---|---|---|---|---|---|")
+    model = DeepCut(device=str(device))
+    for backbone, side in zip(networks(device), sides, strict=True):
+        each = operations(backbone, torch.zeros(1, 3, side, side))
+        for precision in PRECISIONS:
+            for batch in batches:
+                row = f"| {backbone.name} | {precision} | {batch} |"
+                try:
+                    pixels = torch.randn(batch, 3, side, side, device=device)
+                    with set_to(precision, device):
+                        features = seconds(partial(backbone.extract, pixels), device, repeats)
+                        values = backbone.extract(pixels)
+                        clustering = seconds(partial(model.fit_batch, values), device, repeats)
+                except torch.OutOfMemoryError:
+                    print(f"{row} does not fit the memory | | | |")
+                    break
+                share = each * batch / features / roofs[precision]
+                print(
+                    f"{row} {1e3 * features:.1f} | {1e3 * clustering:.1f} "
+                    f"| {batch / (features + clustering):.1f} | {share:.0%} |",
+                    flush=True,
+                )
+        print(f"| {backbone.name}: {each / 1e9:.1f} GFLOP a picture | | | | | | |")
+
+
+def against_messages(device: torch.device, patches: int, repeats: int) -> None:
+    """One line: the clustering alone, of one picture, and message passing over all its edges."""
+    values = torch.rand(patches, 384, generator=torch.Generator().manual_seed(0)).to(device)
+    weights = initial_weights(384, 64, 32, 2, torch.Generator().manual_seed(0))
+    model = DeepCut(dropout=0.0, initial_weights=weights, device=str(device))
+    ours = seconds(lambda: model.fit(values), device, repeats)
+    theirs = seconds(lambda: fit_by_messages(values, weights, epochs=10), device, repeats)
+    print(f"\nn={patches}: message passing {theirs:.4f} s, DeepCut {ours:.4f} s, {theirs / ours:.0f} times")
+
+
+def photographs(device: torch.device, count: int, together: int) -> None:
+    """One table: labels as on the CPU, and pictures a second, decoded pictures in and masks out."""
+    pictures = [load_image(path) for path in sorted(PICTURES.glob("*.jpg"))[:count]]
+    backbone = load_backbone("effnet_lite0", device="cpu")
+
+    def labels(backbone: Backbone, precision: str) -> list[np.ndarray]:
+        found = []
+        for first in range(0, len(pictures), together):
+            chosen: list[Image.Image] = pictures[first : first + together]
+            with set_to(precision, device):
+                found += cut(backbone.batch(chosen), recipe=backbone.foreground_recipe)
+        return [segmentation.labels for segmentation in found]
+
+    expected, there = labels(backbone, "default"), backbone.to(device)
+    print(f"\n{len(pictures)} photographs, effnet_lite0 with its prior, {together} together, one thread:")
+    print("| products | pictures/s | labels as on the CPU, % | worst picture |")
+    print("|---|---|---|---|")
+    for precision in PRECISIONS:
+        taken = seconds(partial(labels, there, precision), device, 1)
+        agreed = [100 * (a == b).mean() for a, b in zip(labels(there, precision), expected, strict=True)]
+        print(f"| {precision} | {len(pictures) / taken:.1f} | {np.mean(agreed):.2f} | {min(agreed):.2f} |")
 
 
 def report(
@@ -72,6 +164,8 @@ def report(
     sides: tuple[int, int] = (448, 280),
     patches: int = 1225,
     product: int = 8192,
+    pictures: int = 128,
+    together: int = 64,
     repeats: int = 5,
 ) -> None:
     """Print the tables.
@@ -82,44 +176,15 @@ def report(
         sides: of the pictures for the two networks, in pixels.
         patches: n of the comparison with message passing.
         product: side of the matrices whose product is the roof.
+        pictures: the most photographs of which labels are compared.
+        together: of them that go through together.
         repeats: runs of which the median counts.
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, no GPU"
-    peak = roof(device, product, repeats)
-    print(f"{name}; torch {torch.__version__}; a product of {product}² matrices: {peak / 1e12:.3g} TFLOP/s\n")
-    print("| network | batch | features ms | clustering ms | pictures/s | share of the roof |")
-    print("|---|---|---|---|---|---|")
-    model = DeepCut(device=str(device))
-    for backbone, side in zip(networks(device), sides, strict=True):
-        each = operations(backbone, torch.zeros(1, 3, side, side))
-        for batch in batches:
-            try:
-                pixels = torch.randn(batch, 3, side, side, device=device)
-                features = seconds(partial(backbone.extract, pixels), device, repeats)
-                clustering = seconds(partial(model.fit_batch, backbone.extract(pixels)), device, repeats)
-            except torch.OutOfMemoryError:
-                print(f"| {backbone.name} | {batch} | does not fit the memory | | | |")
-                break
-            share = each * batch / features / peak
-            print(
-                f"| {backbone.name} | {batch} | {1e3 * features:.1f} | {1e3 * clustering:.1f} "
-                f"| {batch / (features + clustering):.1f} | {share:.0%} |",
-                flush=True,
-            )
-        print(f"| {backbone.name}: {each / 1e9:.1f} GFLOP a picture | | | | | |")
-
-    values = torch.rand(patches, 384, generator=torch.Generator().manual_seed(0)).to(device)
-    weights = initial_weights(384, 64, 32, 2, torch.Generator().manual_seed(0))
-    model = DeepCut(dropout=0.0, initial_weights=weights, device=str(device))
-    ours = seconds(lambda: model.fit(values), device, repeats)
-    theirs = seconds(lambda: fit_by_messages(values, weights, epochs=10), device, repeats)
-    print(f"\nn={patches}: message passing {theirs:.4f} s, DeepCut {ours:.4f} s, {theirs / ours:.0f} times")
-
-    centred = torch.randn(patches, 384, generator=torch.Generator().manual_seed(1))
-    centred[: patches // 2, :8] += 2
-    here = DeepCut(device=str(device), epochs=30, learning_rate=1e-2).fit(centred)
-    cpu = DeepCut(device="cpu", epochs=30, learning_rate=1e-2).fit(centred)
-    print(f"labels as on the CPU: {(here.labels_ == cpu.labels_).mean():.2%}")
+    print(f"{name}; torch {torch.__version__}; ", end="")
+    throughput(device, batches, sides, product, repeats)
+    against_messages(device, patches, repeats)
+    photographs(device, pictures, together)
 
 
 def main() -> None:
