@@ -120,6 +120,13 @@ def _next(source: Iterator[Item]) -> tuple[Item] | None:
     return None
 
 
+def at_once() -> int:
+    """How many threads `side_by_side` has."""
+    import torch  # this module is imported before torch, see above
+
+    return 1 if _metal() else min(torch.get_num_threads(), MOST_SIDE_BY_SIDE)
+
+
 def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """What `work` makes of each item, in the items' order, made in several threads at once.
 
@@ -129,12 +136,12 @@ def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterato
     """
     import torch  # this module is imported before torch, see above
 
-    total = torch.get_num_threads()
-    workers = min(total, MOST_SIDE_BY_SIDE)
-    if workers == 1 or _metal():
+    workers = at_once()
+    if workers == 1:
         yield from map(work, items)
         return
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(total // workers,))
+    threads = torch.get_num_threads() // workers
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,))
     coming: deque[Future[Made]] = deque()
     try:
         for item in items:

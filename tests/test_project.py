@@ -78,7 +78,7 @@ HOUSE = (
     "masks metrics refinement foreground",
     "recipe",
     "backbones",
-    "segmentation",
+    "batches segmentation",
     "localization parts kless matting",
     "trained",
     "video",

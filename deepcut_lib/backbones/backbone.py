@@ -184,12 +184,15 @@ class Backbone:
     def batch(
         self, images: Sequence[ImageLike], *, size: Size | str = "default", cls: bool = False
     ) -> list[PatchFeatures]:
-        """Extract several pictures' features, those of one grid together; the order is kept."""
+        """Extract several pictures' features, on a GPU those of one grid together; the order is kept."""
         pictures = [load_image(image) for image in images]
         fitted = [self._fit(picture, size) for picture in pictures]
         results: list[PatchFeatures | None] = [None] * len(images)
-        for members in alike(fitted):
-            stacked = torch.stack([fitted[i] for i in members]).to(self.device)
+        groups = alike(fitted)
+        if self.device.type == "cpu":  # what a network makes of one picture fits the caches
+            groups = [[i] for i in range(len(images))]
+        for members in groups:
+            stacked = self._normalized(torch.stack([fitted[i] for i in members]).to(self.device))
             values, vectors = self.extractor(stacked, cls=cls)
             for row, i in enumerate(members):
                 results[i] = PatchFeatures(
@@ -222,10 +225,14 @@ class Backbone:
         )
 
     def _fit(self, picture: ImageLike, size: Size | str) -> Tensor:
+        """3×H×W bytes, H and W multiples of the patch side."""
         wanted = self.size if size == "default" else size
         if isinstance(wanted, str):
             raise ValueError(f"size must be a side, a (height, width) or None, not {wanted!r}")
         fitted = fit_image(load_image(picture), wanted, self.patch_size)
         pixels = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8)
-        scaled = pixels.view(fitted.height, fitted.width, 3).permute(2, 0, 1).float() / 255
-        return (scaled - self._mean) / self._std
+        return pixels.view(fitted.height, fitted.width, 3).permute(2, 0, 1)
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """B×3×H×W bytes as the extractor takes them."""
+        return (pixels.float() / 255 - self._mean.to(pixels.device)) / self._std.to(pixels.device)

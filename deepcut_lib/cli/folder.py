@@ -8,24 +8,33 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
 from deepcut_lib import __version__
 from deepcut_lib.backbones import Backbone
+from deepcut_lib.batches import solved
 from deepcut_lib.cli.kept import ENDINGS, THUMBNAILS, Row
 from deepcut_lib.cli.page import page
 from deepcut_lib.errors import DeepCutError, ImageError
 from deepcut_lib.files import failure_message, prepare_folder, printable, sha256, write_whole
 from deepcut_lib.images import find_images, find_unreadable
 from deepcut_lib.masks import find_masks
-from deepcut_lib.threads import side_by_side
+from deepcut_lib.threads import at_once, side_by_side
 
 Result = TypeVar("Result")
 
 LONGEST_NAME = 180
 """Bytes of a picture's name in those of its results; file systems take 255 for all of it."""
+
+
+class Job(NamedTuple):
+    """A picture whose result is to be made: its name, its file, and what the result is made from."""
+
+    name: str
+    path: Path
+    made_from: Row
 
 
 @dataclass
@@ -69,30 +78,71 @@ class Folder:
         Raises:
             DeepCutError: something could not be written.
         """
+        return self.in_batches(
+            lambda jobs: [make(*job) for job in jobs], 1, kept=kept, settings=settings, names=names
+        )
+
+    def in_batches(
+        self,
+        make: Callable[[Sequence[Job]], Sequence[Result]],
+        most: int,
+        *,
+        kept: Callable[[str, Row], Result | None] | None = None,
+        settings: Row | None = None,
+        names: Iterable[str] | None = None,
+    ) -> Iterator[tuple[str, Result, float | None]]:
+        """The same for pictures that are made together.
+
+        Args:
+            make: from at most `most` pictures to their results, which it has written. Where it fails, it is
+                called again for each of them alone.
+            most: pictures together.
+            kept: as for `each`, like the rest.
+            settings: what else results depend on.
+            names: of the pictures that are wanted.
+
+        Yields:
+            As `each`; the seconds are a picture's share of its batch's.
+        """
         wanted = list(self.pictures if names is None else names)
+        together = max(min(most, len(wanted) // at_once()), 1)  # a small folder has work for all threads too
+        batches = [wanted[start : start + together] for start in range(0, len(wanted), together)]
 
-        def one(name: str) -> tuple[Result, float | None] | None:
-            path = self.pictures[name]
-            if path in self.failures:
-                return None
+        def outcomes(batch: list[str]) -> dict[str, tuple[Result, float | None]]:
+            found: dict[str, tuple[Result, float | None]] = {}
+            jobs = []
+            for name in batch:
+                path = self.pictures[name]
+                if path in self.failures:
+                    continue
+                with self._own_failure(path):
+                    made_from = {
+                        "picture": printable(path.name),
+                        "sha256": sha256(path),
+                        "mask_sha256": sha256(self.masks[name]) if name in self.masks else None,
+                        "settings": settings,
+                    }
+                    result = kept(name, made_from) if kept and not self.overwrite else None
+                    if result is None:
+                        jobs.append(Job(name, path, made_from))
+                    else:
+                        found[name] = result, None
             started = time.perf_counter()
-            with self._own_failure(path):
-                made_from = {
-                    "picture": printable(path.name),
-                    "sha256": sha256(path),
-                    "mask_sha256": sha256(self.masks[name]) if name in self.masks else None,
-                    "settings": settings,
-                }
-                result = kept(name, made_from) if kept and not self.overwrite else None
-                if result is not None:
-                    return result, None
-                return make(name, path, made_from), time.perf_counter() - started
-            return None
+            made = list(solved(make, jobs)) if jobs else []
+            share = (time.perf_counter() - started) / max(len(jobs), 1)
+            for job, outcome in made:
+                with self._own_failure(job.path):
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    found[job.name] = outcome, share
+            return found
 
-        done = zip(wanted, side_by_side(one, wanted), strict=True)
-        for name, outcome in tqdm(done, total=len(wanted), unit="picture", disable=not sys.stderr.isatty()):
-            if outcome is not None:
-                yield name, *outcome
+        with tqdm(total=len(wanted), unit="picture", disable=not sys.stderr.isatty()) as progress:
+            for batch, found in zip(batches, side_by_side(outcomes, batches), strict=True):
+                for name in batch:
+                    if name in found:
+                        yield name, *found[name]
+                    progress.update()
 
     @contextlib.contextmanager
     def _own_failure(self, path: Path) -> Iterator[None]:

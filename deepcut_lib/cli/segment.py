@@ -5,15 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from deepcut_lib.batches import TOGETHER, by_size
 from deepcut_lib.cli import arguments as take
 from deepcut_lib.cli.engine import add_engine, check_engine, run_by_ray
-from deepcut_lib.cli.folder import Folder, open_folder, settings_of
+from deepcut_lib.cli.folder import Folder, Job, open_folder, settings_of
 from deepcut_lib.cli.kept import FILES, MATTE_FILE, Row, kept_results, write_results
 from deepcut_lib.cli.page import gallery
 from deepcut_lib.cli.trained import add_trained, check_trained, load_networks, networks_for
@@ -24,7 +24,7 @@ from deepcut_lib.matting import METHODS, Method, check_method, matte_of
 from deepcut_lib.metrics import box_iou, box_of, mask_iou
 from deepcut_lib.plots import label_picture, overlay
 from deepcut_lib.recipe import CC_CLUSTERS, PRIOR_RECIPE
-from deepcut_lib.segmentation import Segmentation, segment
+from deepcut_lib.segmentation import Segmentation, cut
 
 
 def add_command(commands: take.Commands) -> None:
@@ -123,23 +123,34 @@ def run_segment(options: argparse.Namespace) -> int:
         settings |= {"two_stage": options.two_stage, "size": size, "random_state": options.seed}
         how += f"{', two-stage' if options.two_stage else ''}, seed {options.seed}"
 
-    def cut(picture: Image.Image) -> Segmentation:
+    def cut_all(pictures: list[Image.Image]) -> list[Segmentation]:
+        features = backbone.batch(pictures, size=settings["size"])
         if networks:
-            return networks.fitted().segment(picture, backbone=backbone, refine=options.refine)
-        return segment(
-            picture,
-            backbone=backbone,
+            fitted = networks.fitted()
+            return [
+                fitted.segment_features(of_picture, refine_on=picture if options.refine else None)
+                for of_picture, picture in zip(features, pictures, strict=True)
+            ]
+        return cut(
+            features,
             recipe=recipe,
             two_stage=options.two_stage,
-            refine=options.refine,
-            size=size,
+            refine_on=pictures if options.refine else None,
             random_state=options.seed,
         )
 
-    def make(name: str, path: Path, made_from: Row) -> Row:
-        picture = load_image(path)
-        truth = read_mask(folder.masks[name], picture) if name in folder.masks else None
-        return _write(options, name, picture, cut(picture), truth, made_from, matting)
+    def make(jobs: Sequence[Job]) -> list[Row]:
+        made = {}
+        loaded = ((job, load_image(job.path)) for job in jobs)
+        for batch in by_size(loaded, settings["size"], len(jobs)):
+            truths = [
+                read_mask(folder.masks[job.name], picture) if job.name in folder.masks else None
+                for job, picture in batch
+            ]
+            found = cut_all([picture for _, picture in batch])
+            for (job, picture), truth, segmentation in zip(batch, truths, found, strict=True):
+                made[job.name] = _write(options, job, picture, segmentation, truth, matting)
+        return [made[job.name] for job in jobs]
 
     rows: list[Row] = []
     made = 0
@@ -147,7 +158,12 @@ def run_segment(options: argparse.Namespace) -> int:
     width = max(map(len, folder.pictures))
     print(f"{'picture':{width}}  {'backbone':12}  clusters  {_score_name(options):>8}  seconds")
     try:
-        for name, row, taken in folder.each(make, kept=partial(kept_results, options.out), settings=settings):
+        for name, row, taken in folder.in_batches(
+            make,
+            TOGETHER[backbone.device.type],
+            kept=partial(kept_results, options.out),
+            settings=settings,
+        ):
             rows.append(row)
             made += taken is not None
             score = "" if row["score"] is None else f"{row['score']:.3f}"
@@ -169,15 +185,14 @@ def run_segment(options: argparse.Namespace) -> int:
 
 def _write(
     options: argparse.Namespace,
-    name: str,
+    job: Job,
     picture: Image.Image,
     segmentation: Segmentation,
     truth: np.ndarray | None,
-    made_from: Row,
     matting: Method | None,
 ) -> Row:
     row = {
-        **made_from,
+        **job.made_from,
         "n_clusters": segmentation.n_clusters,
         "box": segmentation.box,
         "foreground_share": float(segmentation.mask.mean()),
@@ -195,7 +210,7 @@ def _write(
     if matting:
         files = FILES | MATTE_FILE
         drawn["matte"] = matte_of(picture, segmentation, method=matting).picture()
-    return write_results(options.out, name, files, drawn, row)
+    return write_results(options.out, job.name, files, drawn, row)
 
 
 def _checked_matting(options: argparse.Namespace) -> Method | None:

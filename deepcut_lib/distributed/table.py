@@ -8,17 +8,16 @@ part can be made twice, by a worker that takes over or a run that goes on, and i
 import hashlib
 import json
 import os
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from deepcut_lib.batches import TOGETHER, by_size, solved
 from deepcut_lib.distributed.work import Row, Work
 from deepcut_lib.errors import ImageError
 from deepcut_lib.files import failure_message, printable, sha256, unwritable, write_whole
@@ -29,12 +28,6 @@ LIST = "pictures.parquet"
 
 TABLE = "table"
 """The folder of the table's parts there."""
-
-BATCH = {"cpu": 8, "cuda": 64}
-"""The most pictures solved together; more are no faster."""
-
-PIXELS = 32_000_000
-"""Pixels that a worker holds decoded, 100 MB: they bound its memory. A larger picture is alone."""
 
 _COMMON = {
     "path": pa.string(),
@@ -178,8 +171,10 @@ def make_part(work: Work, listed: Sequence[Listed], place: Path, *, overwrite: b
                 else:
                     missing.append(at)
         rows.append(row)
-    for batch in _by_size(work, _loaded(listed, rows, missing)):
-        for at, result in _solved(work, batch, [listed[at].path for at, _ in batch]):
+    for batch in by_size(_loaded(listed, rows, missing), work.size, TOGETHER[work.backbone.device.type]):
+        for (at, _), result in solved(lambda items: work.rows([picture for _, picture in items]), batch):
+            if isinstance(result, Exception):
+                result = {"failure": failure_message(listed[at].path, result)}
             rows[at] |= result
     for row in rows:
         if row["failure"]:
@@ -231,40 +226,6 @@ def _load(path: Path, row: Row) -> Image.Image | None:
         return None
     row["height"], row["width"] = picture.height, picture.width
     return picture
-
-
-def _by_size(
-    work: Work, loaded: Iterable[tuple[int, Image.Image]]
-) -> Iterator[list[tuple[int, Image.Image]]]:
-    """Batches of pictures that are fitted to one grid, of at most `BATCH`, with `PIXELS` held in all."""
-    waiting: dict[Any, list[tuple[int, Image.Image]]] = defaultdict(list)
-    held: Counter[Any] = Counter()
-    for at, picture in loaded:
-        size = picture.size if work.size is None else work.size
-        pixels = picture.width * picture.height
-        while waiting and held.total() + pixels > PIXELS:
-            largest = held.most_common(1)[0][0]
-            del held[largest]
-            yield waiting.pop(largest)
-        waiting[size].append((at, picture))
-        held[size] += pixels
-        if len(waiting[size]) == BATCH[work.backbone.device.type]:
-            del held[size]
-            yield waiting.pop(size)
-    yield from waiting.values()
-
-
-def _solved(
-    work: Work, batch: Sequence[tuple[int, Image.Image]], paths: Sequence[Path]
-) -> list[tuple[int, Row]]:
-    """The results of a batch; where it fails as a whole, each picture shows by itself whether it does."""
-    try:
-        results = work.rows([picture for _, picture in batch])
-    except Exception as error:
-        if len(batch) == 1:
-            return [(batch[0][0], {"failure": failure_message(paths[0], error)})]
-        return [of_one for i in range(len(batch)) for of_one in _solved(work, [batch[i]], [paths[i]])]
-    return [(at, result) for (at, _), result in zip(batch, results, strict=True)]
 
 
 def remove_stale(out: Path, parts: int) -> None:

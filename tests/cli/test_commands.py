@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from deepcut_lib import segmentation, threads
 from deepcut_lib.cli import segment as segment_command
 from deepcut_lib.cli import sets as sets_command
 from deepcut_lib.cli.main import main
+from deepcut_lib.features import PatchFeatures
 from deepcut_lib.plots import PALETTE
 
 FAST = ["--backbone", "pixels", "--size", "128"]
@@ -119,11 +121,11 @@ def test_second_run_keeps_what_is_done(
 ) -> None:
     done: list[object] = []
 
-    def counted(*args: object, **kwargs: object) -> segmentation.Segmentation:
-        done.append(args[0])
-        return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
+    def counted(features: list[PatchFeatures], **options: Any) -> list[segmentation.Segmentation]:
+        done.extend(features)
+        return segmentation.cut(features, **options)
 
-    monkeypatch.setattr(segment_command, "segment", counted)
+    monkeypatch.setattr(segment_command, "cut", counted)
     assert run(folder) == 0
     assert len(done) == 3
     first = {path.name: path.read_bytes() for path in (folder / "out").glob("*.json")}
@@ -212,21 +214,22 @@ def test_a_full_disk_stops_with_a_remedy_and_keeps_the_rest(
 
     monkeypatch.setattr(Path, "write_bytes", whole)
     assert run(folder) == 0
-    assert "1 kept from before" in capsys.readouterr().out
+    assert "2 kept from before" in capsys.readouterr().out  # those of its batch were made alone
 
 
 def test_an_interrupt_leaves_a_page_of_what_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "MOST_SIDE_BY_SIDE", 1)  # or it is not sure which the second is
+    monkeypatch.setattr(segment_command, "TOGETHER", {"cpu": 1})
     calls = iter([None, KeyboardInterrupt])
 
-    def interrupted(*args: object, **kwargs: object) -> segmentation.Segmentation:
+    def interrupted(features: list[PatchFeatures], **options: Any) -> list[segmentation.Segmentation]:
         if next(calls):
             raise KeyboardInterrupt
-        return segmentation.segment(*args, **kwargs)  # type: ignore[arg-type]
+        return segmentation.cut(features, **options)
 
-    monkeypatch.setattr(segment_command, "segment", interrupted)
+    monkeypatch.setattr(segment_command, "cut", interrupted)
     assert run(folder) == 130
     assert "again to go on" in capsys.readouterr().err
     assert (folder / "out" / "index.html").read_text().count("<figure") == 1

@@ -277,7 +277,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(
     photos: Path, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos.parent / "file").write_text("no folder")
-    monkeypatch.setattr(segment_command, "segment", None)
+    monkeypatch.setattr(segment_command, "cut", None)
     assert run("segment", photos, photos.parent / out) == 1
     printed = capsys.readouterr()
     assert "no results could be written there" in printed.err

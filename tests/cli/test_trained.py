@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from deepcut_lib import load_backbone, train_once
+from deepcut_lib.cli import segment as segment_command
 from deepcut_lib.cli import trained as trained_command
 from deepcut_lib.cli.main import main
 from deepcut_lib.images import find_images
@@ -97,7 +98,8 @@ def test_a_run_that_is_stopped_goes_on_with_its_networks(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training = ["--save-trained", str(photos.parent / "networks.safetensors"), *FAST]
-    whole = TrainedDeepCut.segment
+    monkeypatch.setattr(segment_command, "TOGETHER", {"cpu": 1})
+    whole = TrainedDeepCut.segment_features
     calls = iter([None, KeyboardInterrupt])
 
     def stopped(self: TrainedDeepCut, *arguments: object, **more: object) -> object:
@@ -105,7 +107,7 @@ def test_a_run_that_is_stopped_goes_on_with_its_networks(
             raise KeyboardInterrupt
         return whole(self, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(TrainedDeepCut, "segment", stopped)
+    monkeypatch.setattr(TrainedDeepCut, "segment_features", stopped)
     assert run(photos, *training) == 130
     assert (photos.parent / "out" / "index.html").read_text().count("<figure") == 1
     monkeypatch.undo()

@@ -17,6 +17,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import torch
 
+from deepcut_lib import batches
 from deepcut_lib.backbones import Backbone, load_backbone
 from deepcut_lib.backbones.registry import OFFLINE
 from deepcut_lib.distributed import Describing, Labelling, Segmenting, table
@@ -149,7 +150,7 @@ def test_pictures_held_are_bounded(
     photos: Path, tmp_path: Path, pixels: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 3 * 96 * 128
-    monkeypatch.setattr(table, "PIXELS", most)
+    monkeypatch.setattr(batches, "PIXELS", most)
     seen: list[list[tuple[int, int]]] = []
     rows_of = Segmenting.rows
 
