@@ -8,6 +8,7 @@ Pixels lie on the device before the clock starts, but for the photographs.
 
 import argparse
 import contextlib
+import itertools
 import statistics
 import sys
 import time
@@ -32,8 +33,11 @@ from deepcut_lib.segmentation import cut
 
 BATCHES = (1, 4, 16, 64, 256)
 
-PRECISIONS = ("default", "TF32", "bfloat16")
-"""Of products: torch's own, float32 but for convolutions in TF32; all in TF32; the backbone's in bfloat16."""
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+PRECISIONS = ("default", "TF32", *HALVES)
+"""Of products: torch's own, float32 but for convolutions in TF32; all in TF32, as commands have them; the
+backbone's by autocast in one of two halves, those of the clustering in float32."""
 
 PICTURES = Path(__file__).parent.parent / "data" / "images"
 
@@ -44,7 +48,7 @@ def set_to(precision: str, device: torch.device) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if precision == "TF32" else before)
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(device.type, HALVES.get(precision), enabled=precision in HALVES):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
@@ -85,8 +89,7 @@ def operations(backbone: Backbone, pixels: Tensor) -> int:
 
 def roof(device: torch.device, side: int, repeats: int, precision: str) -> float:
     """Operations a second of a product of two square matrices."""
-    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    matrix = torch.randn(side, side, device=device).to(kind)
+    matrix = torch.randn(side, side, device=device).to(HALVES.get(precision, torch.float32))
     with set_to(precision, device):
         return 2 * side**3 / seconds(lambda: matrix @ matrix, device, repeats)
 
@@ -124,20 +127,22 @@ def throughput(
         print(f"| {backbone.name}: {each / 1e9:.1f} GFLOP a picture | | | | | | |")
 
 
-def against_messages(device: torch.device, patches: int, repeats: int) -> None:
-    """One line: the clustering alone, of one picture, and message passing over all its edges."""
+def against_messages(device: torch.device, patches: int, together: int, repeats: int) -> None:
+    """Two lines: clustering a picture, alone and among others, and messages over all its edges."""
     values = torch.rand(patches, 384, generator=torch.Generator().manual_seed(0)).to(device)
+    many = values.expand(together, -1, -1).contiguous()
     weights = initial_weights(384, 64, 32, 2, torch.Generator().manual_seed(0))
     model = DeepCut(dropout=0.0, initial_weights=weights, device=str(device))
     ours = seconds(lambda: model.fit(values), device, repeats)
     theirs = seconds(lambda: fit_by_messages(values, weights, epochs=10), device, repeats)
-    print(f"\nn={patches}: message passing {theirs:.4f} s, DeepCut {ours:.4f} s, {theirs / ours:.0f} times")
+    share = seconds(lambda: model.fit_batch(many), device, repeats) / together
+    print(f"\nn={patches}: message passing {theirs:.4f} s, DeepCut {ours:.4f} s, {theirs / ours:.1f} times;")
+    print(f"of {together} together, a picture takes {share:.5f} s, {theirs / share:.0f} times")
 
 
 def photographs(device: torch.device, count: int, together: int) -> None:
     """One table: labels as on the CPU, and pictures a second, decoded pictures in and masks out."""
     pictures = [load_image(path) for path in sorted(PICTURES.glob("*.jpg"))[:count]]
-    backbone = load_backbone("effnet_lite0", device="cpu")
 
     def labels(backbone: Backbone, precision: str) -> list[np.ndarray]:
         found = []
@@ -147,14 +152,20 @@ def photographs(device: torch.device, count: int, together: int) -> None:
                 found += cut(backbone.batch(chosen), recipe=backbone.foreground_recipe)
         return [segmentation.labels for segmentation in found]
 
-    expected, there = labels(backbone, "default"), backbone.to(device)
-    print(f"\n{len(pictures)} photographs, effnet_lite0 with its prior, {together} together, one thread:")
-    print("| products | pictures/s | labels as on the CPU, % | worst picture |")
-    print("|---|---|---|---|")
-    for precision in PRECISIONS:
+    print(f"\n{len(pictures)} photographs, default settings, {together} together, one thread:")
+    print("| network | products | pictures/s | labels as on the CPU, % | worst picture |")
+    print("|---|---|---|---|---|")
+    for name, precision in itertools.product(("effnet_lite0", "tiny_vit"), PRECISIONS):
+        if precision == "default":
+            backbone = load_backbone(name, device="cpu")
+            expected, there = labels(backbone, precision), backbone.to(device)
         taken = seconds(partial(labels, there, precision), device, 1)
         agreed = [100 * (a == b).mean() for a, b in zip(labels(there, precision), expected, strict=True)]
-        print(f"| {precision} | {len(pictures) / taken:.1f} | {np.mean(agreed):.2f} | {min(agreed):.2f} |")
+        print(
+            f"| {name} | {precision} | {len(pictures) / taken:.1f} | {np.mean(agreed):.2f} "
+            f"| {min(agreed):.2f} |",
+            flush=True,
+        )
 
 
 def report(
@@ -183,7 +194,7 @@ def report(
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, no GPU"
     print(f"{name}; torch {torch.__version__}; ", end="")
     throughput(device, batches, sides, product, repeats)
-    against_messages(device, patches, repeats)
+    against_messages(device, patches, together, repeats)
     photographs(device, pictures, together)
 
 

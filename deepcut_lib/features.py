@@ -68,7 +68,8 @@ def float32(values: Tensor | np.ndarray) -> Tensor:
         raise ValueError("the features are complex numbers; give their real part or magnitude")
     if values.ndim and values.numel():
         _check_magnitude(values)
-    return values.to(torch.float32)
+    # Columns first, a GPU's products round otherwise
+    return values.to(torch.float32).contiguous()
 
 
 def _check_magnitude(values: Tensor) -> None:

@@ -156,5 +156,9 @@ def _gathered(of_groups: Tensor, members: Tensor) -> Tensor:
 
 def _sums(columns: Tensor, members: Tensor, groups: int) -> Tensor:
     result = columns.new_zeros(members.shape[:-1].numel() * groups, columns.shape[-1])
-    result.index_add_(0, _rows(members, groups), columns.flatten(0, -2))
+    rows, values = _rows(members, groups), columns.flatten(0, -2)
+    if result.is_cuda:  # `index_add_` adds in another order each time there
+        result.index_put_((rows,), values, accumulate=True)
+    else:
+        result.index_add_(0, rows, values)
     return result.unflatten(0, (*members.shape[:-1], groups))

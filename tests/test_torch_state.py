@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,6 +24,7 @@ from deepcut_lib.parts import MODES, find_parts, label_agreement, segment_parts
 from deepcut_lib.recipe import Recipe
 from deepcut_lib.segmentation import cut
 from deepcut_lib.trained import TrainedDeepCut, train_on_features, train_once
+from deepcut_lib.video.carried import CarriedDeepCut
 from tests.conftest import patch_features
 
 
@@ -391,6 +393,11 @@ def test_no_task_mixes_devices(pretended_gpu: None, monkeypatch: pytest.MonkeyPa
     assert log_bin(features[0]).values.device.type == "cuda"
     trained = TrainedDeepCut_on(features)
     assert trained.segment_features(features[0]).labels.shape == (10, 12)
+    carried, black = CarriedDeepCut(Recipe(n_clusters=3)), Image.new("RGB", (12, 10))
+    carried.follow(features[0], black)
+    assert carried._past is not None
+    carried._past = carried._past.on(torch.device("cpu"))  # as `load` takes it up
+    assert carried.follow(features[1], black).segmentation.labels.shape == (10, 12)
     with pytest.raises(RuntimeError, match="device"):
         ncut_graph(features[0].values).matmul(torch.empty(120, 2))
 

@@ -108,6 +108,11 @@ class _Past:
     probability: np.ndarray
     mask: np.ndarray
 
+    def on(self, device: torch.device) -> "_Past":
+        """The same on another device."""
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        return replace(self, **{name: t.to(device) for name, t in tensors.items() if t is not None})
+
 
 _TENSORS = ("values", "assignment", "parts", "mean")
 _ARRAYS = ("background", "votes", "colours", "probability", "mask")
@@ -182,8 +187,9 @@ class CarriedDeepCut:
         if apart < self.recipe.least_spread:
             return self._nothing(features)
         mean, colours = features.values.mean(0), colours_of(picture)
-        restarted = self._past is not None and _is_cut(self._past, mean, colours)
-        past = None if restarted else self._past
+        past = None if self._past is None else self._past.on(mean.device)  # a file's is on the CPU
+        restarted = past is not None and _is_cut(past, mean, colours)
+        past = None if restarted else past
         values = self.recipe.prepare(features.values)
         if past is not None and past.grid != features.grid:  # the network goes on, places do not
             past = replace(past, values=values[:0], assignment=past.assignment[:0], parts=None)

@@ -41,7 +41,8 @@ def test_batches_keep_order_and_do_not_mix(name: str, photograph: np.ndarray) ->
     for picture, features in zip(pictures, together, strict=True):
         alone = backbone(picture, size=None)
         assert features.grid == alone.grid
-        assert torch.allclose(features.values, alone.values, atol=2e-4)
+        # A GPU's convolutions are in TF32
+        assert torch.allclose(features.values, alone.values, atol=2e-3 if alone.values.is_cuda else 2e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,7 +79,7 @@ def test_pixels_are_colour_and_texture() -> None:
     stripes[:, :16, 0] = 255
     stripes[:, 16::4] = 255
     stripes[:, 17::4] = 255
-    values = load_backbone("pixels")(stripes, size=None).values
+    values = load_backbone("pixels")(stripes, size=None).values.cpu()
     assert torch.allclose(values[0, :3], torch.tensor([1.0, -1, -1]))
     assert values[1, 6:].max() > 10 * values[1, 6:].sort().values[-2]  # one orientation stands out
 

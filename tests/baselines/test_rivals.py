@@ -139,7 +139,7 @@ def test_cls_attention_is_the_last_blocks(vit, photograph: np.ndarray) -> None:
     handle.remove()
     qkv = block.qkv(seen["x"]).reshape(1, 25, 3, 6, 64).permute(2, 0, 3, 1, 4)
     weights = (qkv[0] @ qkv[1].mT * 64**-0.5).softmax(-1)[0, :, 0, 1:]
-    assert np.allclose(attentions[0].reshape(6, -1), weights.detach().numpy(), atol=1e-6)
+    assert np.allclose(attentions[0].reshape(6, -1), weights.detach().cpu().numpy(), atol=1e-6)
     assert len(block._forward_pre_hooks) == 0
 
 

@@ -65,11 +65,9 @@ def test_cluster_numbers_persist_where_frames_alone_swap_them(
 def test_labels_of_what_does_not_move_do_not_flicker(clip: list[Image.Image], backbone: Backbone) -> None:
     plain = backbone(clip[0], size=SIZE)
     scale = plain.values.std(0)
-    noise = torch.Generator().manual_seed(0)
-    frames = [
-        replace(plain, values=plain.values + 0.5 * scale * torch.randn(plain.values.shape, generator=noise))
-        for _ in range(8)
-    ]
+    generator = torch.Generator().manual_seed(0)
+    noises = [torch.randn(plain.values.shape, generator=generator) for _ in range(8)]
+    frames = [replace(plain, values=plain.values + 0.5 * scale * noise.to(scale.device)) for noise in noises]
     recipe = video_recipe(backbone.foreground_recipe)
     carried = CarriedDeepCut(recipe)
     followed = [carried.follow(frame, clip[0]).segmentation.mask for frame in frames]
