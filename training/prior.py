@@ -124,14 +124,14 @@ def _border_against_middle(photographs: Sequence[Photograph], scale: float) -> F
             rows.append(_centred(photograph.reflected)[torch.from_numpy(picked)])
             answers.append(np.full(len(picked), answer))
     model = LogisticRegression(C=0.1, max_iter=300).fit(
-        torch.cat(rows).numpy() * scale, np.concatenate(answers)
+        torch.cat(rows).cpu().numpy() * scale, np.concatenate(answers)
     )
     return _as_prior(model, scale, photographs[0].features.backbone)
 
 
 def _outstanding(prior: ForegroundPrior, values: Tensor) -> Tensor:
     """Which patches score a standard deviation above their picture's mean, softly: (n,) in 0…1."""
-    scores = _centred(values) @ prior.weight
+    scores = _centred(values) @ prior.weight.to(values.device)
     return torch.sigmoid(2 * ((scores - scores.mean()) / scores.std().clamp(min=1e-6) - 1))
 
 
@@ -155,7 +155,7 @@ def _fit_to(masks: Sequence[np.ndarray], photographs: Sequence[Photograph], scal
         raise DeepCutError(
             "the masks show foreground everywhere or nowhere; give more, and other, photographs"
         )
-    model = LogisticRegression(C=0.01, max_iter=300).fit(torch.cat(rows).numpy() * scale, answers)
+    model = LogisticRegression(C=0.01, max_iter=300).fit(torch.cat(rows).cpu().numpy() * scale, answers)
     return _as_prior(model, scale, photographs[0].features.backbone)
 
 

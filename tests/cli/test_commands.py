@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from deepcut_lib import segmentation, threads
+from deepcut_lib.batches import TOGETHER
 from deepcut_lib.cli import segment as segment_command
 from deepcut_lib.cli import sets as sets_command
 from deepcut_lib.cli.main import main
@@ -221,7 +222,7 @@ def test_an_interrupt_leaves_a_page_of_what_is_done(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "MOST_SIDE_BY_SIDE", 1)  # or it is not sure which the second is
-    monkeypatch.setattr(segment_command, "TOGETHER", {"cpu": 1})
+    monkeypatch.setattr(segment_command, "TOGETHER", dict.fromkeys(TOGETHER, 1))
     calls = iter([None, KeyboardInterrupt])
 
     def interrupted(features: list[PatchFeatures], **options: Any) -> list[segmentation.Segmentation]:

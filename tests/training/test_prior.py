@@ -69,7 +69,7 @@ def judged(prior: ForegroundPrior, backbone: Backbone, seeds: Sequence[int]) -> 
         features = backbone(picture)
         h, w = features.grid
         share = Image.fromarray(disc.astype(np.float32)).resize((w, h), Image.Resampling.BOX)
-        scores.append(prior(features.values).numpy())
+        scores.append(prior(features.values).cpu().numpy())
         truths.append(np.asarray(share).ravel() > 0.5)
     return float(roc_auc_score(np.concatenate(truths), np.concatenate(scores)))
 
