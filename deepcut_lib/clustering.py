@@ -4,7 +4,6 @@ import numbers
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import wraps
-from threading import RLock
 from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, get_args
 
 import numpy as np
@@ -54,10 +53,6 @@ LARGEST_SEED = 2**63 - 2**32
 
 
 ONE_PATCH = "1 sample (patch) cannot be cut: give a larger picture or a smaller stride"
-
-_ONE_AT_A_TIME = RLock()
-"""Of threads that cut pictures side by side, one optimises: each of its thousands of small operations lets go
-of Python's own lock and waits to have it back, and on a GPU eight threads so took twenty times as long."""
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -332,10 +327,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
             networks = Networks(starts, batch=len(chunk), dropout=self.dropout).to(chunk.device)
             # Â F does not change while the weights do: once for a chunk, not once an epoch
             propagated = graph.propagate(graph.features)
-            with _ONE_AT_A_TIME:
-                losses = optimise(
-                    networks, graph, propagated, loss, self.epochs, self.learning_rate, generators
-                )
+            losses = optimise(networks, graph, propagated, loss, self.epochs, self.learning_rate, generators)
             with torch.no_grad():
                 assignment = networks(propagated)  # (B, R, n, K), after the last step and without dropout
                 best = [0] * len(chunk)

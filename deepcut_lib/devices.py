@@ -24,13 +24,3 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             f"device {str(device)!r} cannot be used here ({reason}); try 'auto' or 'cpu'"
         ) from error
     return chosen
-
-
-def hasten_products(device: torch.device) -> None:
-    """Let products of float32 on a CUDA device be made in TF32, as torch's convolutions are by default.
-
-    For processes of the package's own, its commands and a cluster's workers: it sets what holds for all of a
-    process. Of photographs' labels as many are the CPU's as without it (``benchmarks/README.md``).
-    """
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")

@@ -120,23 +120,35 @@ def _next(source: Iterator[Item]) -> tuple[Item] | None:
     return None
 
 
-def at_once() -> int:
-    """How many threads `side_by_side` has."""
+def at_once(*, gpu: bool = True) -> int:
+    """How many threads `side_by_side` has.
+
+    Args:
+        gpu: as there.
+    """
     import torch  # this module is imported before torch, see above
 
-    return 1 if _metal() else min(torch.get_num_threads(), MOST_SIDE_BY_SIDE)
+    # cuDNN plans all convolutions anew in each thread: four seconds of a core for the embedded network
+    if gpu and (torch.cuda.is_initialized() or _metal()):
+        return 1
+    return min(torch.get_num_threads(), MOST_SIDE_BY_SIDE)
 
 
-def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def side_by_side(work: Callable[[Item], Made], items: Iterable[Item], *, gpu: bool = True) -> Iterator[Made]:
     """What `work` makes of each item, in the items' order, made in several threads at once.
 
     Each thread computes alone: two pictures side by side take less time than two that share both cores one
     after the other, since reading, writing and small operations have one thread anyway. There are at most
     `MOST_SIDE_BY_SIDE`, and as many items are at hand, however slowly results are taken.
+
+    Args:
+        work: what is done.
+        items: to each of them.
+        gpu: whether it is done on a GPU where one is in use: then by the thread that asks.
     """
     import torch  # this module is imported before torch, see above
 
-    workers = at_once()
+    workers = at_once(gpu=gpu)
     if workers == 1:
         yield from map(work, items)
         return

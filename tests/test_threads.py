@@ -150,6 +150,20 @@ def test_side_by_side_takes_few_items_ahead_and_stops_at_a_fault(two_threads: No
     assert torch.get_num_threads() == 2
 
 
+def test_a_gpu_is_left_to_one_thread_and_other_work_is_not(
+    two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    here, started = threading.get_ident(), threading.Barrier(2)
+    assert set(threads.side_by_side(lambda _: threading.get_ident(), range(4))) == {here}
+
+    def met(_: int) -> int:
+        started.wait(10)  # passes only where two are at work
+        return threading.get_ident()
+
+    assert len(set(threads.side_by_side(met, range(4), gpu=False))) == 2
+
+
 def test_on_apples_gpu_there_is_one_thread(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     here = threading.get_ident()

@@ -16,6 +16,7 @@ from deepcut_lib.images import ImageLike, Size, fit_image, load_image
 from deepcut_lib.parameters import is_whole
 from deepcut_lib.prior import ForegroundPrior
 from deepcut_lib.recipe import PRIOR_RECIPE, PUBLISHED_RECIPE, Recipe
+from deepcut_lib.threads import side_by_side
 
 
 class Extracted(NamedTuple):
@@ -62,6 +63,9 @@ def checked_stride(stride: int | None, patch_size: int) -> int:
         raise ValueError(f"patches of {patch_size} pixels have strides {possible}, not {stride!r}")
     return int(stride)
 
+
+AT_A_TIME = 32
+"""Pictures in a GPU's batch, always as many: for a number that is new, cuDNN plans all convolutions anew."""
 
 _SETTINGS = ("patch_size", "stride", "facet", "layer", "blocks", "views", "num_heads")
 """Attributes of extractors that, besides the weights, decide the features."""
@@ -185,27 +189,36 @@ class Backbone:
         self, images: Sequence[ImageLike], *, size: Size | str = "default", cls: bool = False
     ) -> list[PatchFeatures]:
         """Extract several pictures' features, on a GPU those of one grid together; the order is kept."""
-        pictures = [load_image(image) for image in images]
-        fitted = [self._fit(picture, size) for picture in pictures]
+
+        def read(image: ImageLike) -> tuple[Size, Tensor]:
+            picture = load_image(image)
+            return (picture.height, picture.width), self._fit(picture, size)
+
+        sizes, fitted = zip(*side_by_side(read, images, gpu=False), strict=True) if images else ((), ())
         results: list[PatchFeatures | None] = [None] * len(images)
-        groups = alike(fitted)
-        if self.device.type == "cpu":  # what a network makes of one picture fits the caches
-            groups = [[i] for i in range(len(images))]
-        for members in groups:
-            stacked = self._normalized(torch.stack([fitted[i] for i in members]).to(self.device))
+        for batch in self._batches(fitted):
+            filled = batch if len(batch) == 1 else batch + batch[-1:] * (AT_A_TIME - len(batch))
+            stacked = self._normalized(torch.stack([fitted[i] for i in filled]).to(self.device))
             values, vectors = self.extractor(stacked, cls=cls)
-            for row, i in enumerate(members):
+            for row, i in enumerate(batch):
+                of_picture = values[row].float().contiguous()
                 results[i] = PatchFeatures(
-                    values=values[row].float(),
+                    values=of_picture,
                     grid=self.grid(stacked.shape[2], stacked.shape[3]),
                     cls=None if vectors is None else vectors[row].float(),
-                    image_size=(pictures[i].height, pictures[i].width),
+                    image_size=sizes[i],
                     backbone=self.name,
                     patch_size=self.patch_size,
                     stride=self.stride,
-                    prior=None if self.prior is None else self.prior(values[row].float()),
+                    prior=None if self.prior is None else self.prior(of_picture),
                 )
         return [result for result in results if result is not None]
+
+    def _batches(self, fitted: Sequence[Tensor]) -> Iterator[list[int]]:
+        """Which pictures the network sees together; of a CPU's caches one picture's activations fill all."""
+        together = 1 if self.device.type == "cpu" else AT_A_TIME
+        for members in alike(fitted):
+            yield from (members[start : start + together] for start in range(0, len(members), together))
 
     @plain_torch()
     def extract(self, batch: Tensor) -> Tensor:

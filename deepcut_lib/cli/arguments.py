@@ -98,8 +98,6 @@ def wanted_backbone(options: Namespace, name: str | None = None) -> "Backbone":
 
     Where the prior is not wanted, or the command has no use for one, it has none.
     """
-    from deepcut_lib.devices import hasten_products
-
     backbone = deepcut_lib.load_backbone(
         name or options.backbone,
         checkpoint=options.checkpoint,
@@ -107,7 +105,6 @@ def wanted_backbone(options: Namespace, name: str | None = None) -> "Backbone":
         device=options.device,
         prior=getattr(options, "prior", None),
     )
-    hasten_products(backbone.device)
     return backbone.with_prior(None) if getattr(options, "no_prior", True) else backbone
 
 

@@ -25,6 +25,7 @@ from deepcut_lib.metrics import box_iou, box_of, mask_iou
 from deepcut_lib.plots import label_picture, overlay
 from deepcut_lib.recipe import CC_CLUSTERS, PRIOR_RECIPE
 from deepcut_lib.segmentation import Segmentation, cut
+from deepcut_lib.threads import side_by_side
 
 
 def add_command(commands: take.Commands) -> None:
@@ -140,17 +141,17 @@ def run_segment(options: argparse.Namespace) -> int:
         )
 
     def make(jobs: Sequence[Job]) -> list[Row]:
-        made = {}
-        loaded = ((job, load_image(job.path)) for job in jobs)
+        rows: dict[str, Row] = {}
+        loaded = zip(jobs, side_by_side(lambda job: load_image(job.path), jobs, gpu=False), strict=True)
         for batch in by_size(loaded, settings["size"], len(jobs)):
             truths = [
                 read_mask(folder.masks[job.name], picture) if job.name in folder.masks else None
                 for job, picture in batch
             ]
-            found = cut_all([picture for _, picture in batch])
-            for (job, picture), truth, segmentation in zip(batch, truths, found, strict=True):
-                made[job.name] = _write(options, job, picture, segmentation, truth, matting)
-        return [made[job.name] for job in jobs]
+            found = zip(batch, truths, cut_all([picture for _, picture in batch]), strict=True)
+            written = side_by_side(lambda one: _write(options, *one, matting), found, gpu=False)
+            rows |= {job.name: row for (job, _), row in zip(batch, written, strict=True)}
+        return [rows[job.name] for job in jobs]
 
     rows: list[Row] = []
     made = 0
@@ -185,12 +186,12 @@ def run_segment(options: argparse.Namespace) -> int:
 
 def _write(
     options: argparse.Namespace,
-    job: Job,
-    picture: Image.Image,
-    segmentation: Segmentation,
+    loaded: tuple[Job, Image.Image],
     truth: np.ndarray | None,
+    segmentation: Segmentation,
     matting: Method | None,
 ) -> Row:
+    job, picture = loaded
     row = {
         **job.made_from,
         "n_clusters": segmentation.n_clusters,

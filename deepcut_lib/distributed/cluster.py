@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy
 
-from deepcut_lib.devices import hasten_products, resolve_device
+from deepcut_lib.devices import resolve_device
 from deepcut_lib.distributed.table import (
     TABLE,
     count_list,
@@ -69,9 +69,7 @@ class _Worker:
     """An actor; what is sent to it once is the work with the backbone's weights."""
 
     def __init__(self, work: ray.ObjectRef, listing: Path, out: Path, options: dict[str, Any]) -> None:
-        device = resolve_device(options["device"])
-        hasten_products(device)
-        self.work: Work = ray.get(work).on(str(device))
+        self.work: Work = ray.get(work).on(str(resolve_device(options["device"])))
         self.listing, self.out, self.options = listing, out, options
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:

