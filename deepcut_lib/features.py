@@ -134,7 +134,7 @@ def upsample(per_patch: np.ndarray, features: PatchFeatures, *, smooth: bool = F
     plain resize would get wrong.
 
     Args:
-        per_patch: h×w labels or numbers.
+        per_patch: h×w labels or numbers; of nearest ones also h×w×c, such as colours.
         features: the features that the map belongs to.
         smooth: interpolate between the four nearest centres (float result) instead of copying the nearest.
     """

@@ -248,4 +248,5 @@ class Backbone:
 
     def _normalized(self, pixels: Tensor) -> Tensor:
         """B×3×H×W bytes as the extractor takes them."""
-        return (pixels.float() / 255 - self._mean.to(pixels.device)) / self._std.to(pixels.device)
+        mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
+        return pixels.float().div_(255).sub_(mean).div_(std)

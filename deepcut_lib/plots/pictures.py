@@ -16,8 +16,8 @@ from deepcut_lib.segmentation import Segmentation
 
 def label_picture(segmentation: Segmentation) -> Image.Image:
     """The clusters in colours, at the picture's size; colours repeat after ten clusters."""
-    labels = upsample(segmentation.labels, segmentation.features)
-    return Image.fromarray(PALETTE[labels % len(PALETTE)])
+    colours = PALETTE[segmentation.labels % len(PALETTE)]
+    return Image.fromarray(upsample(colours, segmentation.features))
 
 
 def overlay(picture: Image.Image, mask: np.ndarray, box: Box | None = None) -> Image.Image:
@@ -28,14 +28,14 @@ def overlay(picture: Image.Image, mask: np.ndarray, box: Box | None = None) -> I
         mask: H×W bool.
         box: (x1, y1, x2, y2), or None.
     """
-    pixels = np.asarray(picture).astype(np.float32)
-    grey = pixels.mean(axis=2, keepdims=True) * 0.45 + 120
-    shown = np.where(mask[..., None], pixels, grey)
+    pixels = np.asarray(picture)
+    grey = (pixels @ np.full(3, 0.15, np.float32) + 120).astype(np.uint8)
+    shown = np.where(mask[..., None], pixels, grey[..., None])
     thickness = max(round(max(mask.shape) / 250), 1)
     inner = ndimage.binary_erosion(mask, iterations=thickness)
     colour = [round(255 * channel) for channel in FOUND]
     shown[mask & ~inner] = colour
-    result = Image.fromarray(shown.astype(np.uint8))
+    result = Image.fromarray(shown)
     if box is not None:
         corners = (box[0], box[1], box[2] - 1, box[3] - 1)
         ImageDraw.Draw(result).rectangle(corners, outline=tuple(colour), width=2 * thickness)
