@@ -2,7 +2,7 @@
 
 Pictures a second from normalised pixels to labels, with the embedded network and with a ViT-S/8 of random
 weights, over the size of the batch and the precision of the products; the share of what a matrix product
-reaches on the same device; the ratio to message passing; and whether labels of photographs are the CPU's.
+reaches on the same device; the ratio to message passing; and whether photographs are cut as on the CPU.
 Pixels lie on the device before the clock starts, but for the photographs.
 """
 
@@ -141,27 +141,27 @@ def against_messages(device: torch.device, patches: int, together: int, repeats:
 
 
 def photographs(device: torch.device, count: int, together: int) -> None:
-    """One table: labels as on the CPU, and pictures a second, decoded pictures in and masks out."""
+    """One table: foreground as on the CPU, and pictures a second, decoded pictures in and masks out."""
     pictures = [load_image(path) for path in sorted(PICTURES.glob("*.jpg"))[:count]]
 
-    def labels(backbone: Backbone, precision: str) -> list[np.ndarray]:
+    def foreground(backbone: Backbone, precision: str) -> list[np.ndarray]:
         found = []
         for first in range(0, len(pictures), together):
             chosen: list[Image.Image] = pictures[first : first + together]
             with set_to(precision, device):
                 found += cut(backbone.batch(chosen), recipe=backbone.foreground_recipe)
-        return [segmentation.labels for segmentation in found]
+        return [segmentation.foreground for segmentation in found]
 
     print(f"\n{len(pictures)} photographs, default settings, {together} together, one thread:")
-    print("| network | products | pictures/s | labels as on the CPU, % | worst picture |")
+    print("| network | products | pictures/s | patches cut as on the CPU, % | worst picture |")
     print("|---|---|---|---|---|")
     for name, precision in itertools.product(("effnet_lite0", "tiny_vit"), PRECISIONS):
         if precision == "default":
             backbone = load_backbone(name, device="cpu")
-            expected, there = labels(backbone, precision), backbone.to(device)
-        found = labels(there, precision)
+            expected, there = foreground(backbone, precision), backbone.to(device)
+        found = foreground(there, precision)
         started = time.perf_counter()
-        labels(there, precision)
+        foreground(there, precision)
         taken = time.perf_counter() - started
         agreed = [100 * (a == b).mean() for a, b in zip(found, expected, strict=True)]
         print(
@@ -190,7 +190,7 @@ def report(
         sides: of the pictures for the two networks, in pixels.
         patches: n of the comparison with message passing.
         product: side of the matrices whose product is the roof.
-        pictures: the most photographs of which labels are compared.
+        pictures: the most photographs that are cut.
         together: of them that go through together.
         repeats: runs of which the median counts.
     """

@@ -58,6 +58,7 @@ class ViTFeatures(nn.Module):
         self.facet = facet
         self.layer = int(layer) % depth
         self.num_heads = int(self.model.blocks[0].attn.num_heads)  # no weight tells it
+        self._resized: tuple[object, Tensor] | None = None
 
     def forward(self, batch: Tensor, *, cls: bool) -> Extracted:
         """B×3×H×W → values B×n×d; `cls` is the last block's CLS token after the final norm, B×d."""
@@ -92,11 +93,20 @@ class ViTFeatures(nn.Module):
         return model.norm_pre(x), None if rotary is None else rotary.get_embed(shape=grid)
 
     def _positions(self, grid: tuple[int, int], prefix: int) -> Tensor:
-        """The position table for this grid: 1×(prefix + n)×d."""
+        """The position table for this grid: 1×(prefix + n)×d; the last is kept: a GPU takes 3 ms for it."""
         table: Tensor = self.model.pos_embed
-        native = self.model.patch_embed.grid_size
-        if grid == tuple(native):
+        if grid == tuple(self.model.patch_embed.grid_size):
             return table
+        if table.requires_grad:
+            return self._resize(table, grid, prefix)
+        made_from = (grid, prefix, table.device, table._version)
+        resized = self._resized
+        if resized is None or resized[0] != made_from:
+            self._resized = resized = made_from, self._resize(table, grid, prefix)
+        return resized[1]
+
+    def _resize(self, table: Tensor, grid: tuple[int, int], prefix: int) -> Tensor:
+        native = self.model.patch_embed.grid_size
         # DINO asks for a tenth of a patch more than the grid and passes the resulting scale on, and so the
         # sampling points differ a little from those of a resize to exactly h×w; features by about 1 %
         rows, columns = ((cells + 0.1) / side for cells, side in zip(grid, native, strict=True))

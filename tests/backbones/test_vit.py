@@ -316,3 +316,13 @@ def test_odd_tensors_are_refused(state, key, tensor):
 
 def test_networks_that_differ_in_nothing_but_heads_have_other_fingerprints(state):
     assert tiny(state, num_heads=3).fingerprint != tiny(state, num_heads=6).fingerprint
+
+
+def test_positions_are_those_of_the_grid_and_of_the_weights(state):
+    backbone = tiny(state)
+    small, large = torch.randn(2, 3, 32, 48), torch.randn(2, 3, 80, 64)
+    first = backbone.extract(small)
+    backbone.extract(large)
+    assert torch.equal(backbone.extract(small), first)
+    backbone.extractor.model.pos_embed.neg_()
+    assert not torch.allclose(backbone.extract(small), first, atol=1e-3)
