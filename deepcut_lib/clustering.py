@@ -1,10 +1,10 @@
 """The optimisation (§3): networks fitted to one graph at a time, or to many of one grid together."""
 
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
-from functools import wraps
-from typing import Any, Literal, ParamSpec, Self, TypeAlias, TypedDict, TypeVar, cast, get_args
+from typing import Any, Literal, Self, TypeAlias, TypedDict, get_args
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from deepcut_lib.devices import resolve_device
+from deepcut_lib.devices import resolve_device, without_autocast
 from deepcut_lib.features import float32, spread
 from deepcut_lib.graphs import Graph, cc_graph, ncut_graph
 from deepcut_lib.landmarks import LANDMARKS
@@ -54,20 +54,12 @@ LARGEST_SEED = 2**63 - 2**32
 
 ONE_PATCH = "1 sample (patch) cannot be cut: give a larger picture or a smaller stride"
 
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
-
-def _outside_modes(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """Leave the caller's inference mode, in which nothing can be optimised, and autocast, which rounds."""
-
-    @wraps(method)
-    def run(*given: _Given.args, **options: _Given.kwargs) -> _Result:
-        device = resolve_device(cast(DeepCut, given[0]).device)
-        with torch.inference_mode(False), torch.autocast(device.type, enabled=False):
-            return method(*given, **options)
-
-    return run
+@contextmanager
+def _outside_modes() -> Iterator[None]:
+    """Leave the caller's inference mode, in which nothing can be optimised, and autocast."""
+    with torch.inference_mode(False), without_autocast():
+        yield
 
 
 class Form(TypedDict):
@@ -154,7 +146,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self.memory = memory
         self.prior_weight = prior_weight
 
-    @_outside_modes
+    @_outside_modes()
     def fit(self, X: Any, y: object = None, *, prior: Any = None) -> Self:
         """Cluster one picture's patches.
 
@@ -171,7 +163,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self._solve([self], rows.unsqueeze(0), None if prior is None else [prior])
         return self
 
-    @_outside_modes
+    @_outside_modes()
     def fit_batch(self, features: Tensor, priors: Sequence[Any] | None = None) -> list[Self]:
         """Cluster the patches of several pictures of one grid together, each with networks of its own.
 
@@ -193,7 +185,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         self._solve(fitted, values, priors)
         return fitted
 
-    @_outside_modes
+    @_outside_modes()
     def fit_jointly(self, pictures: Sequence[Any], priors: Sequence[Any] | None = None) -> Self:
         """Fit one network to the patches of many pictures, so that a label means the same in all (§4).
 
@@ -273,7 +265,7 @@ class DeepCut(ClusterMixin, BaseEstimator):
         """
         return self.predict_assignments(X).argmax(axis=1)
 
-    @_outside_modes
+    @_outside_modes()
     def predict_assignments(self, X: Any) -> np.ndarray:
         """The assignments S of other features by the fitted network, without training.
 

@@ -1,6 +1,11 @@
-"""Where tensors live: one path for CPU, CUDA and MPS."""
+"""Where tensors live, and in what precision they are multiplied: one path for CPU, CUDA and MPS."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
+
+_KINDS = ("cpu", "cuda", "mps")
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -24,3 +29,17 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
             f"device {str(device)!r} cannot be used here ({reason}); try 'auto' or 'cpu'"
         ) from error
     return chosen
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """Multiply in float32 whatever the caller has set; also a decorator.
+
+    A caller's autocast is for networks: in halves, N-cuts of different starts look alike, and the sum of a
+    graph's affinities can be infinite.
+    """
+    with ExitStack() as stack:
+        for kind in _KINDS:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield

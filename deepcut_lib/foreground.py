@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.graphs import Graph
 from deepcut_lib.metrics import Box
 from deepcut_lib.refinement import largest_component
@@ -71,6 +72,7 @@ PRIOR_SAYS = 2.0
 """Weight of a prior beside N-cut and border share."""
 
 
+@without_autocast()
 def best_union(labels: np.ndarray, graph: Graph, prior: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """Decide which clusters are background by the clearest of all possible foregrounds.
 

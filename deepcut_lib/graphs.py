@@ -16,6 +16,7 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.features import squared_lengths
 from deepcut_lib.landmarks import Landmarks, through_landmarks
 
@@ -51,11 +52,13 @@ class Graph:
         return self.features.shape[-2]
 
     @cached_property
+    @without_autocast()
     def affinity(self) -> Tensor:
         """W, (…, n, n): built on first use, and kept."""
         return self._rows(0, self.n)
 
     @cached_property
+    @without_autocast()
     def degrees(self) -> Tensor:
         """The diagonal of D, (…, n): the row sums of W."""
         if self.nonnegative and self.landmarks:
@@ -66,6 +69,7 @@ class Graph:
         sums = self.features @ total.mT
         return (sums if self.shift is None else sums - self.n * self.shift).squeeze(-1)
 
+    @without_autocast()
     def matmul(self, columns: Tensor) -> Tensor:
         """W times a thin matrix: (…, n, c) → (…, n, c); approximate with landmarks."""
         if self.nonnegative and self.landmarks:
@@ -98,6 +102,7 @@ class Graph:
         scaled = scale * columns
         return torch.addcmul(graph.matmul(scaled), loop, scaled).mul_(scale)
 
+    @without_autocast()
     def negative_share(self) -> Tensor:
         """Share of entries of FFᵀ − shift below zero, (…): what a cut-off would throw away (§6)."""
         signed = replace(self, nonnegative=False, dense=False)
@@ -172,6 +177,7 @@ def modularity_affinity(graph: Graph, resolution: float = 1.0) -> Tensor:
     return graph.affinity - resolution * degrees.unsqueeze(-1) * degrees / total
 
 
+@without_autocast()
 def normalized_cut(graph: Graph, labels: Tensor) -> float:
     """N-cut of a partition: Σ over its parts of (affinity to the rest) / (affinity to all patches).
 

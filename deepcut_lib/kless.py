@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import MOST, DeepCut, by_size
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.features import PatchFeatures, float32, upsample
 from deepcut_lib.graphs import Graph, cc_graph, modularity_affinity, ncut_graph
 from deepcut_lib.images import ImageLike, Size, load_image
@@ -194,6 +195,7 @@ def prepare_vectors(vectors: Tensor, *, centred: bool) -> Tensor:
     return centre_vectors(vectors) if centred else vectors
 
 
+@without_autocast()
 def cluster_vectors(
     vectors: Tensor | np.ndarray,
     *,
@@ -247,6 +249,7 @@ def cluster_vectors(
     return ImageClusters(labels, vectors, recipe.alpha, model, _constant_pull(graph, labels))
 
 
+@without_autocast()
 def cluster_by_modularity(
     vectors: Tensor | np.ndarray, *, centred: bool = True, resolution: float = 1.0, random_state: int = 0
 ) -> ImageClusters:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deepcut_lib.backbones import Backbone, resolve_backbone
 from deepcut_lib.clustering import MOST, DeepCut
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.features import PatchFeatures, upsample
 from deepcut_lib.images import ImageLike, Size
 from deepcut_lib.parameters import check_whole
@@ -298,6 +299,7 @@ class Agreement(NamedTuple):
     matches: int
 
 
+@without_autocast()
 def label_agreement(parts: Sequence[Parts], judges: Sequence[PatchFeatures] | None = None) -> Agreement:
     """Compare the labels of patches that look alike in different pictures.
 

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.features import float32
 from deepcut_lib.files import write_whole
 from deepcut_lib.tensor_files import tensors_of
@@ -37,6 +38,7 @@ class ForegroundPrior:
     bias: float
     backbone: str
 
+    @without_autocast()
     def __call__(self, values: Tensor) -> Tensor:
         """Each patch's probability of foreground.
 

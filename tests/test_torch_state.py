@@ -424,3 +424,14 @@ def test_tasks_run_where_their_features_are(
     else:
         TrainedDeepCut_on(features)
     assert set(asked) == {"cpu"}
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("rule", ["border", "union"])
+def test_starts_are_compared_in_float32(half: torch.dtype, rule: str, generator: torch.Generator) -> None:
+    features = [patch_features(torch.randn(400, 24, generator=generator), (20, 20)) for _ in range(4)]
+    recipe = Recipe(n_clusters=3, n_init=4, centred=True, rule=rule, learning_rate=5e-3)
+    expected = [found.labels for found in cut(features, recipe=recipe)]
+    with torch.autocast("cpu", dtype=half):
+        found = [found.labels for found in cut(features, recipe=recipe)]
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))

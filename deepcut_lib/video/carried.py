@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepcut_lib.clustering import DeepCut, graph_form
+from deepcut_lib.devices import without_autocast
 from deepcut_lib.features import PatchFeatures, spread, upsample
 from deepcut_lib.files import write_whole
 from deepcut_lib.foreground import foreground_box
@@ -169,6 +170,7 @@ class CarriedDeepCut:
         self.random_state = random_state
         self._past: _Past | None = None
 
+    @without_autocast()
     def follow(self, features: PatchFeatures, picture: Image.Image) -> Tracked:
         """Cut the next frame.
 
