@@ -66,7 +66,12 @@ def findings() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for line in requires("deepcut-lib") or []:
+    try:
+        needed = requires("deepcut-lib") or []
+    except PackageNotFoundError:
+        yield Finding("deepcut-lib", False, f"run from its source, not installed: {_INSTALL}")
+        return
+    for line in needed:
         wanted = Requirement(line)
         if wanted.marker and re.search(r"extra\s*==", str(wanted.marker)):
             continue

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_a_missing_package_fails_with_a_remedy(
     assert "FAIL  no-such-package" in printed
     assert "but needs <1" in printed
     assert "make install" in printed
+
+
+def test_a_package_that_is_not_installed_itself_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", none)
+    assert main(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL  deepcut-lib" in printed
+    assert "OK    cpu" in printed
 
 
 def test_a_broken_backbone_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
