@@ -190,11 +190,12 @@ class Backbone:
     ) -> list[PatchFeatures]:
         """Extract several pictures' features, on a GPU those of one grid together; the order is kept."""
 
-        def read(image: ImageLike) -> tuple[Size, Tensor]:
+        def read(image: ImageLike) -> tuple[tuple[int, int], Tensor]:
             picture = load_image(image)
             return (picture.height, picture.width), self._fit(picture, size)
 
-        sizes, fitted = zip(*side_by_side(read, images, gpu=False), strict=True) if images else ((), ())
+        each = map(read, images) if len(images) < 2 else side_by_side(read, images, gpu=False)
+        sizes, fitted = zip(*each, strict=True) if images else ((), ())
         results: list[PatchFeatures | None] = [None] * len(images)
         for batch in self._batches(fitted):
             filled = batch if len(batch) == 1 else batch + batch[-1:] * (AT_A_TIME - len(batch))

@@ -161,7 +161,7 @@ def run_segment(options: argparse.Namespace) -> int:
     try:
         for name, row, taken in folder.in_batches(
             make,
-            TOGETHER[backbone.device.type],
+            TOGETHER.get(backbone.device.type, 1),
             kept=partial(kept_results, options.out),
             settings=settings,
         ):
