@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepcut_lib import load_backbone, train_once
+from deepcut_lib import load_backbone, threads, train_once
 from deepcut_lib.batches import TOGETHER
 from deepcut_lib.cli import segment as segment_command
 from deepcut_lib.cli import trained as trained_command
@@ -99,6 +99,7 @@ def test_a_run_that_is_stopped_goes_on_with_its_networks(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training = ["--save-trained", str(photos.parent / "networks.safetensors"), *FAST]
+    monkeypatch.setattr(threads, "MOST_SIDE_BY_SIDE", 1)  # or it is not sure which the second is
     monkeypatch.setattr(segment_command, "TOGETHER", dict.fromkeys(TOGETHER, 1))
     whole = TrainedDeepCut.segment_features
     calls = iter([None, KeyboardInterrupt])
