@@ -5,7 +5,7 @@ import sys
 
 from deepcut_lib.cli.main import main
 
-_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # of glibc's malloc.h
+_M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -4, -1, -8  # of glibc's malloc.h
 
 
 def _keep_freed_memory() -> None:
@@ -17,6 +17,7 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_ARENA_MAX, 1)  # those that threads have of their own give memory back all the same
 
 
 _keep_freed_memory()
