@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -265,10 +266,13 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _pymatting() -> Any:
+    threads = torch.get_num_threads()
     try:
-        return importlib.import_module("pymatting")
+        module = importlib.import_module("pymatting")
     except ImportError as error:
         raise PyMattingMissingError(
             "pymatting is not installed; pip install -e '.[matting]' installs it, and the method 'solver' "
             "does without"
         ) from error
+    torch.set_num_threads(threads)  # its numba starts OpenMP with a thread for each core
+    return module

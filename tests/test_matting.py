@@ -1,11 +1,13 @@
 """Alpha mattes: what trimaps keep, what is recovered of pictures put together from known layers."""
 
-import importlib
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -23,12 +25,7 @@ from deepcut_lib.matting import (
     trimap_of,
 )
 
-try:
-    importlib.import_module("pymatting")
-except ImportError:
-    HERE: tuple[str, ...] = ("solver",)
-else:
-    HERE = METHODS
+HERE = METHODS if importlib.util.find_spec("pymatting") else ("solver",)
 
 
 @pytest.fixture(scope="module")
@@ -234,11 +231,26 @@ def test_another_method_is_refused(photograph: np.ndarray) -> None:
         matte(photograph, backbone="pixels", method="magic")  # type: ignore[arg-type]
 
 
+def test_the_number_of_threads_stays_as_it_was(
+    photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first import of the real one takes as many threads as there are cores."""
+    (tmp_path / "pymatting.py").write_text(
+        "import torch\ntorch.set_num_threads(3)\n"
+        "def estimate_alpha_knn(picture, trimap, **options): return trimap\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pymatting", raising=False)
+    before = torch.get_num_threads()
+    matte(photograph, backbone="pixels", size=128, method="knn")
+    assert torch.get_num_threads() == before
+
+
 @pytest.mark.parametrize("method", ["closed-form", "knn"])
 def test_without_pymatting_the_remedy_is_named(
     photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pymatting", None)
+    monkeypatch.setitem(sys.modules, "pymatting", None)
     with pytest.raises(PyMattingMissingError, match=r"pip install -e '\.\[matting\]'"):
         matte(photograph, backbone="pixels", method=method)
     assert matte(photograph, backbone="pixels", size=128).alpha.any()
