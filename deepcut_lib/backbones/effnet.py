@@ -91,10 +91,10 @@ class ConvolutionalFeatures(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """On a CPU by oneDNN: where one thread computes, torch goes a slower way with kernels of 1×1."""
+    """By oneDNN too where one thread of a CPU computes: torch goes a slower way there with kernels of 1×1."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        if not _by_onednn(input):
             return super().forward(input)
         padding = cast(tuple[int, ...], self.padding)  # never "same" here
         return torch.mkldnn_convolution(
@@ -108,6 +108,15 @@ class _Convolution(nn.Conv2d):
         made: _Convolution = skip_init(cls, other.in_channels, other.out_channels, *sizes)
         made.load_state_dict(other.state_dict())
         return made
+
+
+def _by_onednn(batch: Tensor) -> bool:
+    """Whether torch has to be told. Its operation is not for float64, nor to be compiled or exported."""
+    if batch.device.type != "cpu" or batch.dtype != torch.float32 or torch.get_num_threads() > 1:
+        return False
+    if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return False
+    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
 
 
 def _fold_normalisations(network: nn.Module) -> None:
