@@ -192,7 +192,7 @@ def _bilateral_grid(
     """The vertex of each pixel, (H·W,), and the blur between neighbouring vertices."""
     height, width, _ = pixels.shape
     # Grey pixels lie exactly between two cells: this form of the product rounds them as the published code
-    yuv = np.tensordot(pixels, _TO_YUV, ([2], [1])) + np.array([0.0, 128.0, 128.0])
+    yuv = np.tensordot(pixels.astype(np.float64), _TO_YUV, ([2], [1])) + np.array([0.0, 128.0, 128.0])
     axes = [
         np.arange(width) / sigma_xy,
         np.arange(height)[:, None] / sigma_xy,
@@ -208,6 +208,8 @@ def _bilateral_grid(
         steps.append(step)
         number += step * cells.astype(np.int64)
         step *= int(cells.max()) + 2
+    if step < 2**31:
+        number = number.astype(np.int32)  # sorted faster
     vertices, vertex_of = np.unique(number, return_inverse=True)
     vertex_of = vertex_of.ravel()
     count = len(vertices)
