@@ -91,44 +91,58 @@ class ConvolutionalFeatures(nn.Module):
 
 
 class _Convolution(nn.Conv2d):
-    """By oneDNN too where one thread of a CPU computes: torch goes a slower way there with kernels of 1×1."""
+    """A convolution and the activation after it, on a CPU in one operation of oneDNN.
+
+    Torch's own go a slower way where one thread computes, and through memory once more for the activation.
+    """
+
+    activation: nn.Module
 
     def forward(self, input: Tensor) -> Tensor:
         if not _by_onednn(input):
-            return super().forward(input)
-        padding = cast(tuple[int, ...], self.padding)  # never "same" here
-        return torch.mkldnn_convolution(
-            input, self.weight, self.bias, padding, self.stride, self.dilation, self.groups
-        )
+            return cast(Tensor, self.activation(super().forward(input)))
+        sizes = (self.padding, self.stride, self.dilation, self.groups)
+        then = _AFTERWARDS[type(self.activation)]
+        return _ONEDNN._convolution_pointwise(input, self.weight, self.bias, *sizes, *then, "")
 
     @classmethod
-    def of(cls, other: Any) -> "_Convolution":
-        """The same convolution."""
+    def of(cls, other: Any, activation: nn.Module) -> "_Convolution":
+        """The same convolution, and what comes after it, one of `_AFTERWARDS`."""
         sizes = (other.kernel_size, other.stride, other.padding, other.dilation, other.groups)
         made: _Convolution = skip_init(cls, other.in_channels, other.out_channels, *sizes)
         made.load_state_dict(other.state_dict())
+        made.activation = activation
         return made
 
 
+_ONEDNN: Any = torch.ops.mkldnn
+"""Operations that torch's compiler writes for CPUs; a torch without oneDNN has none."""
+
+_AFTERWARDS: dict[type[nn.Module], tuple[str, list[float]]] = {
+    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
+    nn.Identity: ("none", []),
+}
+
+
 def _by_onednn(batch: Tensor) -> bool:
-    """Whether torch has to be told. Its operation is not for float64, nor to be compiled or exported."""
-    if batch.device.type != "cpu" or batch.dtype != torch.float32 or torch.get_num_threads() > 1:
+    """Whether its operation will do: it has no gradient, takes no float64, and cannot be exported."""
+    if batch.device.type != "cpu" or batch.dtype != torch.float32 or torch.is_grad_enabled():
         return False
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return False
-    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
+    return bool(torch.backends.mkldnn.enabled) and hasattr(_ONEDNN, "_convolution_pointwise")
 
 
 def _fold_normalisations(network: nn.Module) -> None:
-    """Put each batch normalisation into the convolution before it; its activation stays where it was."""
+    """Put each batch normalisation, and the activation after it, into the convolution before it."""
     for block in list(network.modules()):
         children: dict[str, Any] = dict(block.named_children())
         convolutions = [name for name in children if name.startswith("conv")]
         normalisations = [name for name in children if name.startswith("bn")]
         for convolution, normalisation in zip(convolutions, normalisations, strict=True):
             before, after = children[convolution].eval(), children[normalisation].eval()
-            setattr(block, convolution, _Convolution.of(fuse_conv_bn_eval(before, after)))
-            setattr(block, normalisation, after.act)
+            setattr(block, convolution, _Convolution.of(fuse_conv_bn_eval(before, after), after.act))
+            setattr(block, normalisation, nn.Identity())
 
 
 def _turn_by_half(network: nn.Module) -> None:
