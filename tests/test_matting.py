@@ -240,7 +240,8 @@ def test_the_number_of_threads_stays_as_it_was(
         "def estimate_alpha_knn(picture, trimap, **options): return trimap\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "pymatting", raising=False)
+    monkeypatch.setitem(sys.modules, "pymatting", None)  # so that the real one, or none, is there again
+    monkeypatch.delitem(sys.modules, "pymatting")
     before = torch.get_num_threads()
     matte(photograph, backbone="pixels", size=128, method="knn")
     assert torch.get_num_threads() == before
