@@ -40,6 +40,13 @@ def test_edges_move_onto_the_pictures(disc: np.ndarray) -> None:
     assert mask_iou(refine_mask(Image.fromarray(smooth), coarse), disc) > mask_iou(coarse, disc) + 0.05
 
 
+def test_cells_smaller_than_pixels_change_nothing(photograph: np.ndarray) -> None:
+    """Each pixel is a vertex without neighbours, in a grid of more cells than 32 bits count."""
+    mask = np.random.default_rng(0).random(photograph.shape[:2])
+    soft = bilateral_solver(photograph, mask, sigma_xy=0.4, sigma_luma=0.4, sigma_chroma=0.4)
+    assert np.allclose(soft, mask, atol=1e-6)
+
+
 def test_sizes_must_agree(photograph: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"\(96, 128\).*\(96, 127\)"):
         bilateral_solver(photograph, np.zeros((96, 127), bool))
