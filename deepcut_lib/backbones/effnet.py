@@ -125,7 +125,7 @@ _AFTERWARDS: dict[type[nn.Module], tuple[str, list[float]]] = {
 
 
 def _by_onednn(batch: Tensor) -> bool:
-    """Whether its operation will do: it has no gradient, takes no float64, and cannot be exported."""
+    """Whether its operation will do: it has no gradient, takes no float64, and binds programs to CPUs."""
     if batch.device.type != "cpu" or batch.dtype != torch.float32 or torch.is_grad_enabled():
         return False
     if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
