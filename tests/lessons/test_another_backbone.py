@@ -21,7 +21,7 @@ from deepcut_lib.backbones.vit import vit_from_state
 
 
 def stand_in(*, stride=None, facet="key", layer=-1, device="auto"):
-    size = {{"num_heads": 2, "patch_size": 16, "stride": stride}}
+    size = {{"num_heads": 2, "patch_size": 8, "stride": stride}}
     state = torch.load({file!r})
     return vit_from_state(state, **size, facet=facet, layer=layer, device=device, name="stand_in")
 
@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ViT of two small blocks, its weights drawn wide enough for patches to differ."""
     torch.manual_seed(0)
     model = timm.models.VisionTransformer(
-        img_size=224, patch_size=16, embed_dim=32, depth=2, num_heads=2, num_classes=0
+        img_size=224, patch_size=8, embed_dim=32, depth=2, num_heads=2, num_classes=0
     )
     state = {name: tensor * 4 if "weight" in name else tensor for name, tensor in model.state_dict().items()}
     file = tmp_path_factory.mktemp("weights") / "vit.pth"
