@@ -16,19 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 
 
-LONG = ("test_another_backbone", "test_cluster", "test_explorers_in_browser")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Both of two processes, which take half of the tests each, begin with those that take up to minutes.
 
     An idle process takes over what is at the end of the other's half: a long one there would end up alone.
     """
-    notebooks = [item for item in items if item.path.stem == "test_notebooks"]
-    long = [item for item in items if item.path.stem in LONG]
-    short = [item for item in items if item not in {*notebooks, *long}]
-    middle = len(items) // 2 - len(notebooks)
-    items[:] = [*notebooks, *short[:middle], *long, *short[middle:]]
+    long = ("test_another_backbone", "test_cluster", "test_explorers_in_browser")
+    first = [item for item in items if item.path.stem == "test_notebooks"]
+    second = [item for item in items if item.path.stem in long]
+    short = [item for item in items if item.path.stem not in ("test_notebooks", *long)]
+    middle = len(items) // 2 - len(first)
+    items[:] = [*first, *short[:middle], *second, *short[middle:]]
 
 
 @pytest.fixture
