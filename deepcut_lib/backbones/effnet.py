@@ -125,10 +125,10 @@ _AFTERWARDS: dict[type[nn.Module], tuple[str, list[float]]] = {
 
 
 def _by_onednn(batch: Tensor) -> bool:
-    """Whether its operation will do: it has no gradient, takes no float64, and binds programs to CPUs."""
-    if batch.device.type != "cpu" or batch.dtype != torch.float32 or torch.is_grad_enabled():
+    """Whether its operation will do: it has no gradient, takes no float64, and knows no autocast."""
+    if batch.device.type != "cpu" or batch.dtype != torch.float32:
         return False
-    if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
         return False
     return bool(torch.backends.mkldnn.enabled) and hasattr(_ONEDNN, "_convolution_pointwise")
 
